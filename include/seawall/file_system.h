@@ -1,0 +1,94 @@
+// The one seam between Seawall and the kernel.
+//
+// Each verb is one system call and reports what that call reported: an errno value, and for reads
+// and writes the number of bytes, which may be short. Retrying EINTR, going on after a short
+// count, and turning an errno into an absl::Status is done once, above this seam, so that a test
+// that plays the kernel (a full disk, a failing sync, a crash) meets the code that runs in
+// production. Implement it to simulate faults, or to put something between log and disk.
+#ifndef SEAWALL_FILE_SYSTEM_H_
+#define SEAWALL_FILE_SYSTEM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace seawall {
+
+// The result of a read or a write. error is an errno value, 0 for success; bytes counts only then.
+struct IoResult {
+  int error = 0;
+  size_t bytes = 0;
+};
+
+// An open file. Thread-safe: PRead, PWrite, Sync and Size may be called at once by any threads.
+// The destructor closes the file.
+class File {
+ public:
+  enum class SyncKind {
+    kData,  // fdatasync(2): data, and the metadata needed to read it back (the size)
+    kFull,  // fsync(2): data and all metadata
+  };
+
+  virtual ~File() = default;
+
+  // pread(2). Zero bytes with no error is the end of the file.
+  virtual IoResult PRead(void* to, size_t bytes, uint64_t offset) = 0;
+  // pwrite(2). Extends the file where it writes beyond its end.
+  virtual IoResult PWrite(const void* from, size_t bytes, uint64_t offset) = 0;
+  // fdatasync(2) or fsync(2). After a failure the state of what was not yet synced is unknown.
+  virtual int Sync(SyncKind kind) = 0;
+  // fstat(2): the file's length.
+  virtual int Size(uint64_t* bytes) = 0;
+  // flock(2) with LOCK_EX | LOCK_NB: EWOULDBLOCK when another open file holds it. The lock goes
+  // with the file.
+  virtual int TryLock() = 0;
+  // ftruncate(2). Used on the LOCK file only; a segment is never shortened.
+  virtual int Truncate(uint64_t bytes) = 0;
+};
+
+struct OpenOptions {
+  bool write = false;      // O_RDWR, else O_RDONLY
+  bool create = false;     // O_CREAT
+  bool exclusive = false;  // O_EXCL
+  bool direct = false;     // O_DIRECT: offsets, sizes and memory are multiples of 4096
+  // Each write returns only when it is on stable storage: O_DSYNC, O_SYNC.
+  bool data_sync = false;
+  bool full_sync = false;
+};
+
+struct FileInfo {
+  bool is_directory = false;
+  bool is_regular = false;
+  uint64_t bytes = 0;
+};
+
+// Names and directories. All functions return an errno value, 0 for success. Thread-safe.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  // open(2), always with O_CLOEXEC, files with mode 0644.
+  virtual int Open(const std::string& path, const OpenOptions& options,
+                   std::unique_ptr<File>* file) = 0;
+  // stat(2).
+  virtual int Stat(const std::string& path, FileInfo* info) = 0;
+  // mkdir(2) with mode 0755.
+  virtual int MakeDirectory(const std::string& path) = 0;
+  // readdir(3) to the end: the names in a directory, without "." and "..", in any order.
+  virtual int List(const std::string& directory, std::vector<std::string>* names) = 0;
+  // rename(2). The new name may vanish in a power loss until SyncDirectory().
+  virtual int Rename(const std::string& from, const std::string& to) = 0;
+  // unlink(2). The name may come back in a power loss until SyncDirectory().
+  virtual int Unlink(const std::string& path) = 0;
+  // fsync(2) of the directory itself: makes creations, renames and unlinks in it durable.
+  virtual int SyncDirectory(const std::string& directory) = 0;
+
+  // The operating system's file system. Lives as long as the process.
+  static FileSystem* Posix();
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_FILE_SYSTEM_H_

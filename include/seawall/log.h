@@ -1,0 +1,138 @@
+// Seawall: a write-ahead log.
+//
+//   auto log = seawall::Log::Open("/var/lib/app/log", seawall::Options());
+//   if (!log.ok()) return log.status();
+//   absl::StatusOr<seawall::Lsn> lsn = (*log)->Append("transfer 5 from alice to bob");
+//   if (!lsn.ok()) return lsn.status();
+//   if (absl::Status s = (*log)->WaitDurable(*lsn); !s.ok()) return s;
+//   // From here on the record survives a crash of the process, the kernel and the power.
+//
+// Three watermarks follow a record: appended, written, durable (types.h). It is acknowledged when
+// WaitDurable(lsn) returned OK, or the callback of NotifyDurable(lsn) ran with OK, or
+// durable_lsn() >= lsn. After any crash, Open gives back the records 1..k of the appended
+// sequence (from the first retained one) with k >= the last acknowledged LSN, each byte-identical
+// and each atomic batch whole or not at all; or an error that says what is damaged and where.
+#ifndef SEAWALL_LOG_H_
+#define SEAWALL_LOG_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "seawall/options.h"
+#include "seawall/reader.h"
+#include "seawall/recovery_report.h"
+#include "seawall/stats.h"
+#include "seawall/types.h"
+
+namespace seawall {
+
+// Thread-safe: any number of threads append, wait, read and trim at once. Close() and the
+// destructor must be the last calls: no other call may be running or follow, except that calls
+// that follow Close() on a living object return FailedPrecondition.
+//
+// Errors that all functions share:
+//   FailedPrecondition  the log was closed.
+//   any code            the first failed write or sync. It latches: it is never retried, every
+//                       waiter and every later call that needs the disk gets the same status,
+//                       and what was acknowledged before stays so. Reopen the log to go on.
+class Log {
+ public:
+  // Opens the log in `directory`, recovers it, and takes its lock. `directory` is one directory
+  // per log; its parent must exist. Returns when all that the report calls recovered is durable.
+  //
+  // Nothing on disk is changed when it fails with:
+  //   InvalidArgument     the options, or a record layout that they cannot hold
+  //   NotFound            no log here, and !create_if_missing
+  //   FailedPrecondition  another process (its pid is named) or another Log has it open
+  //   DataLoss            damage to acknowledged data: file, offset, expected, found
+  //   Unimplemented       a newer format; or direct_io where the file system has none
+  //   PermissionDenied, Unavailable (I/O error), ...: what the kernel said
+  static absl::StatusOr<std::unique_ptr<Log>> Open(const std::string& directory,
+                                                   const Options& options);
+
+  // Closes, if Close() was not called; an error is lost then, so call Close().
+  virtual ~Log() = default;
+
+  // What Open found. Valid as long as the log.
+  virtual const RecoveryReport& recovery_report() const = 0;
+
+  // Appends one record and returns its LSN when it has come as far as `until`. With kAppended it
+  // is in a buffer of this process: a crash of the process loses it. `record` may be empty, is
+  // copied, and may hold any bytes.
+  //   InvalidArgument    longer than max_record_bytes; both sizes are named, nothing is appended
+  //   ResourceExhausted  no space on disk, or the buffers are full and when_full is kFail;
+  //                      nothing is appended, and later appends work when there is space again
+  // Any other error with `until` above kAppended: the record may or may not survive.
+  virtual absl::StatusOr<Lsn> Append(std::string_view record,
+                                     Durability until = Durability::kAppended) = 0;
+
+  // Appends all records with consecutive LSNs, atomically: after a crash all are there or none.
+  // Errors as Append; an empty batch is InvalidArgument, one over Options::MaxBatchBytes(), too.
+  virtual absl::StatusOr<LsnRange> AppendBatch(absl::Span<const std::string_view> records,
+                                               Durability until = Durability::kAppended) = 0;
+
+  // Append(record, kDurable).
+  absl::StatusOr<Lsn> AppendDurable(std::string_view record) {
+    return Append(record, Durability::kDurable);
+  }
+
+  // Returns when all records up to `lsn` have come as far as `level`. The calling thread may be
+  // the one that writes and syncs, for itself and for all others that wait (group commit, DeWitt
+  // et al., "Implementation techniques for main memory database systems", SIGMOD 1984).
+  //   OutOfRange  `lsn` was never assigned, or was cut off by TruncateAfter meanwhile
+  virtual absl::Status Wait(Lsn lsn, Durability level) = 0;
+  absl::Status WaitWritten(Lsn lsn) { return Wait(lsn, Durability::kWritten); }
+  absl::Status WaitDurable(Lsn lsn) { return Wait(lsn, Durability::kDurable); }
+
+  // Calls `callback` once: with OK when all records up to `lsn` are durable, or with the error
+  // that prevents it. It runs on a thread of the log, in LSN order with other callbacks, never
+  // inside this call; it may call Append and NotifyDurable, must not block for long, and must not
+  // Close or destroy the log. Returns OutOfRange, and drops the callback, for an LSN that was
+  // never assigned; other errors go to the callback.
+  virtual absl::Status NotifyDurable(Lsn lsn,
+                                     absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
+
+  // The watermarks. appended >= written >= durable; each only grows, but for TruncateAfter.
+  // Without a lock. first_lsn() is the first retained record, or appended_lsn() + 1 if none is.
+  virtual Lsn first_lsn() const = 0;
+  virtual Lsn appended_lsn() const = 0;
+  virtual Lsn written_lsn() const = 0;
+  virtual Lsn durable_lsn() const = 0;
+
+  // The payload of one record, which must be written (kWritten), from the file, checked.
+  //   NotFound    below first_lsn(): trimmed; names the range
+  //   OutOfRange  above written_lsn(); names the range
+  virtual absl::StatusOr<std::string> Read(Lsn lsn) = 0;
+
+  // A reader that begins at `from`, from first_lsn() to one above the limit's watermark.
+  // Errors as Read. The reader must not outlive the log.
+  virtual absl::StatusOr<std::unique_ptr<Reader>> NewReader(
+      Lsn from, ReadLimit limit = ReadLimit::kDurable) = 0;
+
+  // Gives up the records below `lsn`: whole segments that hold nothing else are recycled or
+  // unlinked. first_lsn() grows, to `lsn` at most. Durable when it returns: no crash brings the
+  // records back into the log. `lsn` up to durable_lsn() + 1; above it: OutOfRange.
+  virtual absl::Status TrimBefore(Lsn lsn) = 0;
+
+  // Gives up the records above `lsn`; the next record appended gets lsn + 1. What was cut is
+  // never confused with what is appended later. Atomic, durable when it returns; its cost does
+  // not depend on how much is cut. No append may run at the same time; waiters for cut LSNs get
+  // OutOfRange. `lsn` from first_lsn() - 1 to appended_lsn(), else OutOfRange.
+  virtual absl::Status TruncateAfter(Lsn lsn) = 0;
+
+  // Makes everything appended durable, marks the log as cleanly closed, and gives the lock up.
+  // The second call returns what the first one did.
+  virtual absl::Status Close() = 0;
+
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_LOG_H_

@@ -1,0 +1,81 @@
+// What can be chosen when a log is opened. The defaults suit a database on a local disk.
+#ifndef SEAWALL_OPTIONS_H_
+#define SEAWALL_OPTIONS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "seawall/file_system.h"
+
+namespace seawall {
+
+// How a written group is brought to stable storage. All give the same promise on a disk that
+// honours flushes (DESIGN.md, "Assumptions"); they differ in speed from disk to disk.
+enum class SyncMethod {
+  kFdatasync,  // pwrite, then fdatasync(2): data and the metadata needed to read it
+  kFsync,      // pwrite, then fsync(2): timestamps and all other metadata, too
+  kODsync,     // open with O_DSYNC: each pwrite returns when its data is stable
+  kOSync,      // open with O_SYNC: each pwrite returns when data and metadata are stable
+};
+
+// What Append does while every buffer is full because the disk is slower than the callers.
+enum class WhenFull {
+  kWait,  // the caller waits: back-pressure
+  kFail,  // the caller gets ResourceExhausted at once and nothing was accepted
+};
+
+struct Options {
+  // Create the directory and an empty log where there is none. Without it, opening such a
+  // directory is NotFound.
+  bool create_if_missing = true;
+
+  // The length at which the log rolls over to the next segment file. A multiple of 4096, from
+  // 16 KiB to 1 GiB. Trimming frees whole segments.
+  uint64_t segment_bytes = uint64_t{64} << 20;
+
+  // The size of one in-process buffer; a group (what one write and one sync commit) fills one at
+  // most. A multiple of 4096. A log holds buffer_bytes * buffer_count of memory for records, no
+  // more, and touches only what is used.
+  uint64_t buffer_bytes = uint64_t{4} << 20;
+  // 2 to 64: one is being filled while another is being written.
+  uint32_t buffer_count = 2;
+  WhenFull when_full = WhenFull::kWait;
+
+  // The longest payload that Append accepts. It must fit one buffer and one segment; a batch must
+  // so as a whole, and is bounded by that: see MaxBatchBytes().
+  uint64_t max_record_bytes = uint64_t{2} << 20;
+
+  SyncMethod sync_method = SyncMethod::kFdatasync;
+
+  // Write around the page cache (O_DIRECT), from the aligned buffers. Opening fails with
+  // Unimplemented where the file system has no O_DIRECT.
+  bool direct_io = false;
+
+  // Records go to stable storage when somebody waits for them, and to the kernel when a buffer is
+  // full. With an interval they also go to stable storage this many microseconds after they were
+  // appended, at the latest, plus the time of a sync. 0: no interval.
+  uint64_t flush_interval_micros = 0;
+
+  // Groups begin at multiples of this: 8, 512 or 4096. With 8, a write may touch a disk sector
+  // that already holds acknowledged records, rewriting them with the same bytes; that is safe
+  // where a sector that is being written when the power fails keeps its old or gets its new bytes
+  // (as SQLite assumes, "powersafe overwrite"). With 512 or 4096, no write touches a sector
+  // of that size that holds acknowledged records, at the price of space.
+  uint32_t group_alignment_bytes = 8;
+
+  // Trimmed segments that are kept to be written again instead of creating new ones.
+  uint32_t max_recycled_segments = 2;
+
+  // Not owned; must outlive the log. nullptr: the operating system's.
+  FileSystem* file_system = nullptr;
+
+  // The most bytes that an atomic batch may have, counting its payloads and 16 bytes for each.
+  uint64_t MaxBatchBytes() const;
+
+  // OK, or one InvalidArgument that lists every problem with its value and the allowed range.
+  absl::Status Validate() const;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_OPTIONS_H_
