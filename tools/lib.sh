@@ -1,0 +1,106 @@
+# Sourced by tools/test and tools/demo: finds what is needed, and installs what is missing.
+#
+#   need libxxhash-dev "checksums" test -e /usr/include/xxhash.h
+#   need_build
+#   install_missing
+
+# Bazel wants a home to put its output in; a bare environment may not name one.
+if [[ -z "${HOME:-}" ]]; then
+  HOME="$(getent passwd "$(id -u)" | cut -d: -f6)"
+  export HOME="${HOME:-/tmp}"
+fi
+
+# What `need` was asked for: package, reason, and the command that succeeds when it is there.
+needed_packages=()
+needed_reasons=()
+needed_tests=()
+
+# need PACKAGE WHY TEST...: the command TEST... succeeds once Debian's PACKAGE is installed.
+need() {
+  needed_packages+=("$1")
+  needed_reasons+=("$2")
+  needed_tests+=("$(printf '%q ' "${@:3}")")
+}
+
+# need_build: everything that `bazel build //...` takes.
+need_build() {
+  need bazel-bootstrap "Bazel, which builds and tests" command -v bazel
+  need g++ "the C++ compiler" command -v g++
+  # Bazel 7 and later take the libraries from the Bazel Central Registry (MODULE.bazel). Debian's
+  # Bazel, 4.2.3, says "no_version".
+  local major
+  major="$(bazel --version 2>/dev/null | sed -n 's/^bazel \([0-9]\+\)\..*/\1/p')"
+  if (( ${major:-4} >= 7 )); then return; fi
+  need libabsl-dev "Abseil: Status, strings, flags" test -e /usr/include/absl/base/config.h
+  need libxxhash-dev "xxHash: checksums" test -e /usr/include/xxhash.h
+  need libgtest-dev "GoogleTest: the tests" test -e /usr/include/gtest/gtest.h
+  need libgmock-dev "GoogleMock: the tests' matchers" test -e /usr/include/gmock/gmock.h
+  need libbenchmark-dev "Google Benchmark: bench/" test -e /usr/include/benchmark/benchmark.h
+}
+
+# Sets `missing` to the indexes of what is needed and not there.
+find_missing() {
+  missing=()
+  local i
+  for i in "${!needed_packages[@]}"; do
+    eval "${needed_tests[i]}" >/dev/null 2>&1 || missing+=("$i")
+  done
+}
+
+list_missing() {
+  local i
+  for i in "${missing[@]}"; do
+    printf '  %-18s %s\n' "${needed_packages[i]}" "${needed_reasons[i]}"
+  done
+}
+
+# install_missing: installs what is missing, or says what to install and exits with 2.
+install_missing() {
+  local missing
+  find_missing
+  (( ${#missing[@]} )) || return 0
+
+  local i packages=() as_root=()
+  for i in "${missing[@]}"; do packages+=("${needed_packages[i]}"); done
+
+  local family
+  family=" $(. /etc/os-release 2>/dev/null; echo "${ID:-} ${ID_LIKE:-}") "
+  if [[ "$family" != *" debian "* && "$family" != *" ubuntu "* ]]; then
+    echo "Please install the following first (these are Debian's names for it):" >&2
+    list_missing >&2
+    exit 2
+  fi
+  if (( EUID != 0 )); then
+    if ! command -v sudo >/dev/null; then
+      echo "Missing, and neither root nor sudo to install it:" >&2
+      list_missing >&2
+      echo "As root: apt-get install ${packages[*]}" >&2
+      exit 2
+    fi
+    as_root=(sudo)
+  fi
+
+  echo "Installing with apt-get what is missing:"
+  list_missing
+  local log
+  log="$(mktemp)"
+  # One package index update, then one install; their chatter only matters when they fail.
+  if ! { "${as_root[@]}" apt-get -q update &&
+         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+           -o DPkg::Lock::Timeout=300 install --no-install-recommends "${packages[@]}"
+       } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    echo "apt-get failed. Please install by hand: ${packages[*]}" >&2
+    exit 2
+  fi
+  rm -f "$log"
+
+  hash -r
+  find_missing
+  if (( ${#missing[@]} )); then
+    echo "Installed, and still not usable:" >&2
+    list_missing >&2
+    exit 2
+  fi
+}
