@@ -24,6 +24,10 @@ need() {
 
 # need_build: everything that `bazel build //...` takes.
 need_build() {
+  if [[ "$PWD" == *" "* ]]; then
+    echo "Bazel cannot build below a path with a space in it: $PWD" >&2
+    exit 2
+  fi
   need bazel-bootstrap "Bazel, which builds and tests" command -v bazel
   need g++ "the C++ compiler" command -v g++
   # Bazel 7 and later take the libraries from the Bazel Central Registry (MODULE.bazel). Debian's

@@ -5,7 +5,7 @@ Add a label here when a BUILD file needs it, under the name that Abseil's own BU
 
 ABSL_PACKAGES = {
     "algorithm": ["algorithm", "container"],
-    "base": ["base", "config", "core_headers", "endian", "log_severity", "prefetch"],
+    "base": ["base", "config", "core_headers"],
     "cleanup": ["cleanup"],
     "container": [
         "btree",
@@ -28,6 +28,6 @@ ABSL_PACKAGES = {
     "strings": ["cord", "str_format", "string_view", "strings"],
     "synchronization": ["synchronization"],
     "time": ["time"],
-    "types": ["any", "compare", "optional", "span", "variant"],
+    "types": ["optional", "span", "variant"],
     "utility": ["utility"],
 }
