@@ -374,7 +374,7 @@ CrashChoice CrashState::Sample(uint64_t seed) const {
     return last;
   };
   const auto any = [&](const Unit& unit) { return random.Below(unit.outcomes.size()); };
-  const uint64_t strategy = random.Below(6);
+  const uint64_t strategy = random.Below(7);
   const size_t chosen = random.Below(units.size());
   const uint64_t moment = units[chosen].outcomes.back().call;
   const uint64_t odds = random.Below(15) + 1;  // sixteenths that survive
@@ -407,8 +407,11 @@ CrashChoice CrashState::Sample(uint64_t seed) const {
       case 4:
         pick = random.Below(16) < odds ? unit.survivor : lost(unit);
         break;
-      default:
+      case 5:
         pick = random.Below(16) < odds ? any(unit) : lost(unit);
+        break;
+      default:
+        pick = any(unit);
         break;
     }
     choice.picks[i] = static_cast<uint16_t>(pick);
@@ -509,9 +512,12 @@ size_t CrashState::ForEachImage(
   }
   if (max_images > 0 && !offer(lost, false)) return visited;
   if (max_images > 1 && !offer(survived, false)) return visited;
-  // Samples repeat where few units matter, so there may be fewer images than asked for.
-  for (uint64_t i = 0; visited < max_images && i < 4 * uint64_t{max_images}; ++i) {
+  // Samples repeat where few units matter: then there are fewer images than asked for.
+  uint64_t repeats = 0;
+  for (uint64_t i = 0; visited < max_images && repeats < 100 + visited; ++i) {
+    const size_t before = visited;
     if (!offer(Sample(Mix(seed) + i), false)) break;
+    repeats = visited == before ? repeats + 1 : 0;
   }
   return visited;
 }
