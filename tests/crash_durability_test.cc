@@ -99,23 +99,26 @@ TEST_F(DataTest, ATruncateMayBeLost) {
 
 TEST_F(DataTest, WhatSurvivesBehindTheEndIsGoneWhenTheFileGrowsAgain) {
   CrashFileSystem fs(NoGarbage());
-  auto file = Durable(&fs, "a");
-  MustWrite(file.get(), Sectors("xy").substr(0, kSector + 100), kSector);
+  auto file = Durable(&fs, "abcd");
+  ASSERT_EQ(file->Truncate(kSector), 0);
+  MustWrite(file.get(), std::string(100, 'x'), kSector);
+  MustWrite(file.get(), std::string(kSector - 100, 'y'), kSector + 100);
   const CrashState state = fs.Capture();
-  size_t images = 0;
-  state.ForEachImage(
-      1000, 1, [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
-        ++images;
-        const std::string before = Letters(*disk, "/f");
-        auto again = MustOpen(disk.get(), "/f");
-        EXPECT_EQ(again->Truncate(4 * kSector), 0);
-        std::string bytes;
-        EXPECT_EQ(disk->GetFile("/f", &bytes), 0);
-        const size_t end = before.size() == 1 ? kSector : 2 * kSector + 100;
-        EXPECT_EQ(bytes.find_first_not_of('\0', end), std::string::npos) << state.Describe(choice);
-        return true;
-      });
-  EXPECT_EQ(images, 5u);
+  std::set<uint64_t> sizes;
+  state.ForEachImage(1000, 1,
+                     [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
+                       FileInfo info;
+                       EXPECT_EQ(disk->Stat("/f", &info), 0);
+                       sizes.insert(info.bytes);
+                       EXPECT_EQ(MustOpen(disk.get(), "/f")->Truncate(5 * kSector), 0);
+                       std::string bytes;
+                       EXPECT_EQ(disk->GetFile("/f", &bytes), 0);
+                       EXPECT_EQ(bytes.find_first_not_of('\0', info.bytes), std::string::npos)
+                           << info.bytes << "\n"
+                           << state.Describe(choice);
+                       return true;
+                     });
+  EXPECT_EQ(sizes, (std::set<uint64_t>{kSector, kSector + 100, 2 * kSector, 4 * kSector}));
 }
 
 TEST_F(DataTest, GarbageOnlyWhereNothingWasDurable) {
@@ -180,9 +183,17 @@ TEST_F(DataTest, SynchronousWritesAreDurableWhenTheyReturn) {
     auto file = Durable(&fs, "abc");
     auto synchronous = MustOpen(&fs, "/f", options);
     MustWrite(file.get(), Sectors("x"), 0);
+    MustWrite(file.get(), Sectors("w"), 2 * kSector);
+    MustWrite(synchronous.get(), Sectors("y"), kSector);
+    // Its own bytes, but not what others wrote before and behind.
+    EXPECT_EQ(FileImages(fs, "/f"), (Images{"ayc", "xyc", "ayw", "xyw"}));
+    // And a size that covers them.
     MustWrite(synchronous.get(), Sectors("yz"), 2 * kSector);
-    // The size and its own bytes, but not what others wrote.
-    EXPECT_EQ(FileImages(fs, "/f"), (Images{"abyz", "xbyz"}));
+    EXPECT_EQ(FileImages(fs, "/f"), (Images{"ayyz", "xyyz"}));
+    // But no size that they do not need.
+    ASSERT_EQ(file->Truncate(5 * kSector), 0);
+    MustWrite(synchronous.get(), Sectors("b"), 0);
+    EXPECT_EQ(FileImages(fs, "/f"), (Images{"byyz", "byyz0"}));
   }
 }
 
@@ -375,6 +386,15 @@ TEST(NamesTest, AnUnlinkedFileComesBackWithItsSyncedData) {
   MustWrite(MustOpen(&fs, "/f").get(), Sectors("b"), 0);  // another file of the same name
   const Images images = FileImages(fs, "/f");
   EXPECT_EQ(images, (Images{"-", "a", "", "0", "b", "?"}));
+}
+
+TEST(NamesTest, AFileThatCameAndWentMayBeThere) {
+  CrashFileSystem fs(NoGarbage());
+  MustWrite(MustOpen(&fs, "/f").get(), Sectors("a"), 0);
+  ASSERT_EQ(fs.Unlink("/f"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{"", "/f", "/f=0", "/f=a"}));
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{""}));
 }
 
 TEST(NamesTest, AFailedDirectorySyncLeavesNamesInDoubtForGood) {

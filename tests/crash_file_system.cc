@@ -65,19 +65,16 @@ class CrashFile final : public File {
                                              kernel_->Now(), kernel_->max_sectors);
       return call.transferred == 0 && bytes > 0 && max_bytes > 0 ? ENOSPC : 0;
     };
+    const auto settle = [&] { kernel_->disk.SyncRange(inode_, offset, call.transferred); };
+    const auto fail = [&](int fault) {
+      // A disk that failed while it was written to: any part may have arrived.
+      const bool reaches_disk = to_disk || options_.direct;
+      if (fault != EIO || !reaches_disk || write(bytes) != 0) return;
+      kernel_->disk.DropRange(inode_, offset, call.transferred,
+                              kernel_->options.failed_sync_keeps_cache);
+    };
     const int error =
-        kernel_->Run(&call, write,
-                     to_disk ? std::function<void()>([&] {
-                       kernel_->disk.SyncRange(inode_, offset, call.transferred);
-                     })
-                             : nullptr,
-                     [&](int fault) {
-                       // A disk that failed while it was written to: any part may have arrived.
-                       if (fault != EIO || !(to_disk || options_.direct) || write(bytes) != 0)
-                         return;
-                       kernel_->disk.DropRange(inode_, offset, call.transferred,
-                                               kernel_->options.failed_sync_keeps_cache);
-                     });
+        kernel_->Run(&call, write, to_disk ? std::function<void()>(settle) : nullptr, fail);
     return Result(error, call.transferred);
   }
 

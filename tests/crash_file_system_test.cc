@@ -257,6 +257,7 @@ TEST(FaultTest, SpaceRunsOutAndComesBack) {
   EXPECT_EQ(killed->space_used(), 4 * kSector);
   ASSERT_EQ(fs.Unlink("/f"), 0);
   EXPECT_EQ(fs.space_used(), 4 * kSector);  // it is open
+  EXPECT_EQ(fs.Capture().Kill()->space_used(), 0u);
   file.reset();
   EXPECT_EQ(fs.space_used(), 0u);
   file = MustOpen(&fs, "/g");
@@ -267,8 +268,8 @@ TEST(FaultTest, SpaceRunsOutAndComesBack) {
   MustWrite(file.get(), Sectors("abcdefgh"), 0);
   EXPECT_EQ(fs.space_used(), 8 * kSector);
   MustOpen(&fs, "/h");
-  ASSERT_EQ(fs.Rename("/h", "/g"), 0);
   file.reset();
+  ASSERT_EQ(fs.Rename("/h", "/g"), 0);
   EXPECT_EQ(fs.space_used(), 0u);
 }
 

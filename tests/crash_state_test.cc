@@ -290,6 +290,12 @@ TEST(ChoiceTest, ForEachImageSamplesWhatItCannotEnumerate) {
   EXPECT_GT(images.size(), 250u);
   EXPECT_EQ(images.count(""), 1u);
   EXPECT_EQ(images.count(Everything(*state.Kill())), 1u);
+  images.clear();
+  const auto keep = [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> disk) {
+    return images.insert(Everything(*disk)).second;
+  };
+  EXPECT_EQ(state.ForEachImage(2, 7, keep), 2u);
+  EXPECT_EQ(images, (std::set<std::string>{"", Everything(*state.Kill())}));
   size_t count = 0;
   const auto stop = [&](const CrashChoice&, std::unique_ptr<CrashFileSystem>) {
     return ++count < 5;
@@ -305,6 +311,12 @@ TEST(ChoiceTest, ForEachImageSkipsChoicesThatDoNotMatter) {
   EXPECT_EQ(state.combinations(), 8u);
   const auto ignore = [](const CrashChoice&, std::unique_ptr<CrashFileSystem>) { return true; };
   EXPECT_EQ(state.ForEachImage(8, 1, ignore), 4u);
+
+  CrashFileSystem other;
+  ASSERT_EQ(other.MakeDirectory("/d"), 0);
+  MustOpen(&other, "/d/f");
+  EXPECT_EQ(other.Capture().combinations(), 4u);
+  EXPECT_EQ(other.Capture().ForEachImage(4, 1, ignore), 3u);
 }
 
 TEST(ChoiceTest, DescribesAndRejects) {
@@ -325,6 +337,9 @@ TEST(ChoiceTest, DescribesAndRejects) {
        {"", "1", "1.", "a/1", "1/", "1*/1", "1/1x", "70000/1", "1*999999999999/1"}) {
     EXPECT_FALSE(CrashChoice::FromString(bad, &choice)) << bad;
   }
+  // A choice made for another state is no danger.
+  choice.picks.assign(100, 99);
+  EXPECT_EQ(fs.Capture().Canonical(choice).picks, (std::vector<uint16_t>{1, 1, 1, 2}));
   EXPECT_TRUE(CrashChoice::FromString("/5", &choice));
 }
 

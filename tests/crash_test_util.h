@@ -67,6 +67,7 @@ inline Images AllImages(const CrashState& state, const Look& look) {
   Images images;
   EXPECT_LE(state.combinations(), 100000u);
   state.ForEachImage(100000, 1, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> disk) {
+    EXPECT_EQ(disk->Capture().pending_units(), 0u);
     images.insert(look(*disk));
     return true;
   });
