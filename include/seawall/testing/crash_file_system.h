@@ -200,9 +200,9 @@ class CrashState {
   // pending still is.
   std::unique_ptr<CrashFileSystem> Kill() const;
 
-  // Calls `visit` with every different image if combinations() <= max_images, else with up to
-  // max_images samples, without repeating a choice; among them "all lost" and "all survived".
-  // Stops when `visit` returns false. Returns how many images were visited.
+  // Calls `visit` with the image of every canonical choice if combinations() <= max_images, else
+  // with up to max_images samples, without repeating a choice; "all lost" and "all survived" come
+  // first. Stops when `visit` returns false. Returns how many images were visited.
   size_t ForEachImage(
       size_t max_images, uint64_t seed,
       const std::function<bool(const CrashChoice&, std::unique_ptr<CrashFileSystem>)>& visit) const;
