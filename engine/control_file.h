@@ -1,0 +1,47 @@
+// The CONTROL file: what is known to be durable about a log as a whole, in two slots that are
+// written in turn, so that a torn write leaves the other one. Every fact in it is a lower bound
+// (format.h, ControlBlock): an older block is never wrong, it only proves less.
+#ifndef SEAWALL_ENGINE_CONTROL_FILE_H_
+#define SEAWALL_ENGINE_CONTROL_FILE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/file_io.h"
+#include "engine/format.h"
+
+namespace seawall {
+
+// The newest valid block. NotFound if there is no such file; DataLoss if neither slot is valid.
+absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory);
+
+// Thread-compatible.
+class ControlFile {
+ public:
+  // Makes the file, with `block` in both slots: under another name first, synced, renamed, and the
+  // directory synced.
+  static absl::StatusOr<std::unique_ptr<ControlFile>> Create(FileSystem* fs,
+                                                             const std::string& directory,
+                                                             const ControlBlock& block);
+  // Opens the file that `current` was read from.
+  static absl::StatusOr<std::unique_ptr<ControlFile>> Open(FileSystem* fs,
+                                                           const std::string& directory,
+                                                           const ControlBlock& current);
+
+  // Writes `block` with the next sequence number over the older slot, and syncs. After an error
+  // the file must not be written again.
+  absl::Status Write(ControlBlock block);
+
+ private:
+  ControlFile(std::string path, std::unique_ptr<File> file, uint64_t sequence);
+
+  const std::string path_;
+  const std::unique_ptr<File> file_;
+  uint64_t sequence_;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_CONTROL_FILE_H_

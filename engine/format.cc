@@ -1,0 +1,285 @@
+#include "engine/format.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/checksum.h"
+
+namespace seawall {
+namespace {
+
+// "SEAWALSG", "SEAWALCT", "SWGR" as they appear in a hex dump.
+constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
+constexpr uint64_t kControlMagic = 0x54434c4157414553;
+constexpr uint32_t kGroupMagic = 0x52475753;
+
+constexpr uint64_t kSegmentHeaderUsedBytes = 112;
+constexpr uint64_t kControlUsedBytes = 296;
+
+void PutU32(char* to, uint32_t value) {
+  for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (8 * i));
+}
+
+void PutU64(char* to, uint64_t value) {
+  for (int i = 0; i < 8; ++i) to[i] = static_cast<char>(value >> (8 * i));
+}
+
+uint32_t GetU32(const char* from) {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value |= uint32_t{static_cast<unsigned char>(from[i])} << (8 * i);
+  return value;
+}
+
+uint64_t GetU64(const char* from) { return GetU32(from) | uint64_t{GetU32(from + 4)} << 32; }
+
+int64_t GetI64(const char* from) { return static_cast<int64_t>(GetU64(from)); }
+
+// The part that header sectors and control slots share: magic, version and feature flags come
+// before anything else is believed, then the checksum over all bytes before it.
+constexpr uint64_t kVersionOffset = 8;
+constexpr uint64_t kFeaturesOffset = 12;
+constexpr uint32_t kKnownFeatures = 0;
+
+void SealSector(uint64_t magic, uint64_t used_bytes, char* sector) {
+  PutU64(sector, magic);
+  PutU32(sector + kVersionOffset, kFormatVersion);
+  PutU32(sector + kFeaturesOffset, kKnownFeatures);
+  PutU64(sector + used_bytes - 8, PositionedChecksum(sector, used_bytes - 8, magic, 0));
+}
+
+DecodeResult CheckSector(const char* sector, uint64_t magic, uint64_t used_bytes,
+                         uint32_t* found_version) {
+  bool zero = true;
+  for (uint64_t i = 0; i < used_bytes && zero; ++i) zero = sector[i] == 0;
+  if (zero) return DecodeResult::kZero;
+  if (GetU64(sector) != magic) return DecodeResult::kInvalid;
+  *found_version = GetU32(sector + kVersionOffset);
+  if (*found_version > kFormatVersion) return DecodeResult::kNewer;
+  if (*found_version != kFormatVersion) return DecodeResult::kInvalid;
+  if ((GetU32(sector + kFeaturesOffset) & ~kKnownFeatures) != 0) return DecodeResult::kNewer;
+  if (GetU64(sector + used_bytes - 8) != PositionedChecksum(sector, used_bytes - 8, magic, 0)) {
+    return DecodeResult::kInvalid;
+  }
+  return DecodeResult::kValid;
+}
+
+DecodeResult DecodeHeaderSector(const char* from, SegmentHeader* header, uint32_t* found_version) {
+  DecodeResult result = CheckSector(from, kSegmentMagic, kSegmentHeaderUsedBytes, found_version);
+  if (result != DecodeResult::kValid) return result;
+  if (GetU32(from + 48) > static_cast<uint32_t>(SegmentState::kBegun)) {
+    return DecodeResult::kInvalid;
+  }
+  header->log_id = {GetU64(from + 16), GetU64(from + 24)};
+  header->generation = GetU64(from + 32);
+  header->salt = GetU64(from + 40);
+  header->state = static_cast<SegmentState>(GetU32(from + 48));
+  header->recycled = GetU32(from + 52) != 0;
+  header->base_lsn = GetU64(from + 56);
+  header->durable_lsn = GetU64(from + 64);
+  header->predecessor_generation = GetU64(from + 72);
+  header->predecessor_end = GetU64(from + 80);
+  header->predecessor_digest = GetU64(from + 88);
+  header->created_unix_micros = GetI64(from + 96);
+  return DecodeResult::kValid;
+}
+
+uint64_t GroupChecksum(const char* from, uint64_t salt, uint64_t file_offset) {
+  return PositionedChecksum(from + 8, kGroupHeaderBytes - 8, salt, file_offset);
+}
+
+// Length and flags are bound in through the position: they are not part of the hashed bytes.
+uint64_t RecordChecksum(const char* payload, uint32_t length, uint32_t flags, Lsn lsn,
+                        uint64_t salt) {
+  uint64_t seed = Avalanche(salt ^ (uint64_t{flags} << 32 | length));
+  return PositionedChecksum(payload, length, seed, lsn);
+}
+
+}  // namespace
+
+std::string LogIdToString(const LogId& id) { return absl::StrFormat("%016x%016x", id[0], id[1]); }
+
+bool operator==(const SegmentHeader& a, const SegmentHeader& b) {
+  return a.log_id == b.log_id && a.generation == b.generation && a.salt == b.salt &&
+         a.state == b.state && a.recycled == b.recycled && a.base_lsn == b.base_lsn &&
+         a.durable_lsn == b.durable_lsn && a.predecessor_generation == b.predecessor_generation &&
+         a.predecessor_end == b.predecessor_end && a.predecessor_digest == b.predecessor_digest &&
+         a.created_unix_micros == b.created_unix_micros;
+}
+
+void EncodeSegmentHeader(const SegmentHeader& header, char* block) {
+  std::memset(block, 0, kSegmentHeaderBytes);
+  PutU64(block + 16, header.log_id[0]);
+  PutU64(block + 24, header.log_id[1]);
+  PutU64(block + 32, header.generation);
+  PutU64(block + 40, header.salt);
+  PutU32(block + 48, static_cast<uint32_t>(header.state));
+  PutU32(block + 52, header.recycled ? 1 : 0);
+  PutU64(block + 56, header.base_lsn);
+  PutU64(block + 64, header.durable_lsn);
+  PutU64(block + 72, header.predecessor_generation);
+  PutU64(block + 80, header.predecessor_end);
+  PutU64(block + 88, header.predecessor_digest);
+  PutU64(block + 96, static_cast<uint64_t>(header.created_unix_micros));
+  SealSector(kSegmentMagic, kSegmentHeaderUsedBytes, block);
+  std::memcpy(block + kHeaderCopyOffset, block, kSegmentHeaderUsedBytes);
+}
+
+DecodeResult DecodeSegmentHeader(const char* block, SegmentHeader* header,
+                                 uint32_t* found_version) {
+  SegmentHeader first, second;
+  uint32_t first_version = 0, second_version = 0;
+  DecodeResult a = DecodeHeaderSector(block, &first, &first_version);
+  DecodeResult b = DecodeHeaderSector(block + kHeaderCopyOffset, &second, &second_version);
+  if (a == DecodeResult::kValid && b == DecodeResult::kValid) {
+    *header = second.state == SegmentState::kBegun && first.state == SegmentState::kSpare ? second
+                                                                                          : first;
+    return DecodeResult::kValid;
+  }
+  if (a == DecodeResult::kValid || b == DecodeResult::kValid) {
+    *header = a == DecodeResult::kValid ? first : second;
+    return DecodeResult::kValid;
+  }
+  // Both copies must agree that they are newer: one bit flipped in a version is just damage.
+  if (a == DecodeResult::kNewer && b == DecodeResult::kNewer) {
+    *found_version = first_version;
+    return DecodeResult::kNewer;
+  }
+  return a == DecodeResult::kZero && b == DecodeResult::kZero ? DecodeResult::kZero
+                                                              : DecodeResult::kInvalid;
+}
+
+uint64_t EncodeGroupHeader(const GroupHeader& header, uint64_t salt, uint64_t file_offset,
+                           char* to) {
+  PutU32(to + 8, kGroupMagic);
+  PutU32(to + 12, header.group_bytes);
+  PutU32(to + 16, header.record_count);
+  PutU32(to + 20, 0);
+  PutU64(to + 24, header.first_lsn);
+  PutU64(to + 32, header.durable_lsn);
+  PutU64(to + 40, static_cast<uint64_t>(header.sealed_unix_micros));
+  uint64_t checksum = GroupChecksum(to, salt, file_offset);
+  PutU64(to, checksum);
+  return checksum;
+}
+
+bool DecodeGroupHeader(const char* from, uint64_t salt, uint64_t file_offset, GroupHeader* header,
+                       uint64_t* checksum) {
+  if (GetU32(from + 8) != kGroupMagic) return false;  // spares a scan of other bytes the hash
+  *checksum = GetU64(from);
+  if (*checksum != GroupChecksum(from, salt, file_offset)) return false;
+  header->group_bytes = GetU32(from + 12);
+  header->record_count = GetU32(from + 16);
+  header->first_lsn = GetU64(from + 24);
+  header->durable_lsn = GetU64(from + 32);
+  header->sealed_unix_micros = GetI64(from + 40);
+  return header->group_bytes >= kGroupHeaderBytes && header->group_bytes % kGroupUnitBytes == 0 &&
+         header->record_count > 0;
+}
+
+uint64_t ExtendDigest(uint64_t digest, uint64_t group_checksum) {
+  return Avalanche(digest + group_checksum + 1);
+}
+
+void EncodeRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t salt, char* to) {
+  uint32_t length = static_cast<uint32_t>(payload.size());
+  PutU32(to + 8, length);
+  PutU32(to + 12, flags);
+  if (length > 0) std::memcpy(to + kRecordHeaderBytes, payload.data(), length);
+  // Over the copy, so that what is checked is what will be written.
+  PutU64(to, RecordChecksum(to + kRecordHeaderBytes, length, flags, lsn, salt));
+}
+
+RecordCursor::RecordCursor(std::string_view group, const GroupHeader& header, uint64_t salt)
+    : group_(group), header_(header), salt_(salt), offset_(kGroupHeaderBytes) {}
+
+RecordCursor::Result RecordCursor::Bad(std::string error) {
+  error_ = std::move(error);
+  return Result::kBad;
+}
+
+RecordCursor::Result RecordCursor::Next(Record* record) {
+  if (!error_.empty()) return Result::kBad;
+  if (done_ == header_.record_count) return Result::kEnd;
+  record_offset_ = offset_;
+  if (group_.size() - offset_ < kRecordHeaderBytes) {
+    return Bad(absl::StrCat("expected a record header of ", kRecordHeaderBytes, " bytes, found ",
+                            group_.size() - offset_, " bytes to the end of the group"));
+  }
+  const char* at = group_.data() + offset_;
+  uint32_t length = GetU32(at + 8);
+  uint32_t flags = GetU32(at + 12);
+  if (length > group_.size() - offset_ - kRecordHeaderBytes) {
+    return Bad(absl::StrCat("expected a record of at most ",
+                            group_.size() - offset_ - kRecordHeaderBytes,
+                            " bytes, found a length of ", length));
+  }
+  Lsn lsn = header_.first_lsn + done_;
+  uint64_t expected = RecordChecksum(at + kRecordHeaderBytes, length, flags, lsn, salt_);
+  if (GetU64(at) != expected) {
+    return Bad(absl::StrFormat("expected checksum %016x, found %016x", expected, GetU64(at)));
+  }
+  if ((flags & ~kKnownRecordFlags) != 0) {
+    return Bad(
+        absl::StrFormat("expected record flags within %08x, found %08x", kKnownRecordFlags, flags));
+  }
+  record->lsn = lsn;
+  record->payload = std::string_view(at + kRecordHeaderBytes, length);
+  record->batch_continues = (flags & kRecordBatchContinues) != 0;
+  record->sealed_unix_micros = header_.sealed_unix_micros;
+  offset_ += EncodedRecordBytes(length);
+  ++done_;
+  return Result::kRecord;
+}
+
+bool operator==(const ControlBlock& a, const ControlBlock& b) {
+  return a.log_id == b.log_id && a.sequence == b.sequence &&
+         a.first_generation == b.first_generation && a.tail_generation == b.tail_generation &&
+         a.durable_lsn == b.durable_lsn && a.closed == b.closed && a.closed_end == b.closed_end &&
+         a.closed_digest == b.closed_digest && a.entries == b.entries;
+}
+
+void EncodeControlBlock(const ControlBlock& block, char* slot) {
+  std::memset(slot, 0, kControlSlotBytes);
+  PutU64(slot + 16, block.log_id[0]);
+  PutU64(slot + 24, block.log_id[1]);
+  PutU64(slot + 32, block.sequence);
+  PutU64(slot + 40, block.first_generation);
+  PutU64(slot + 48, block.tail_generation);
+  PutU64(slot + 56, block.durable_lsn);
+  PutU32(slot + 64, block.closed ? 1 : 0);
+  PutU32(slot + 68, static_cast<uint32_t>(block.entries.size()));
+  PutU64(slot + 72, block.closed_end);
+  PutU64(slot + 80, block.closed_digest);
+  char* to = slot + 96;
+  for (const ControlEntry& entry : block.entries) {
+    PutU64(to, entry.generation);
+    PutU64(to + 8, entry.salt);
+    PutU64(to + 16, entry.allocated_bytes);
+    to += 24;
+  }
+  SealSector(kControlMagic, kControlUsedBytes, slot);
+}
+
+DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t* found_version) {
+  DecodeResult result = CheckSector(slot, kControlMagic, kControlUsedBytes, found_version);
+  if (result != DecodeResult::kValid) return result;
+  uint32_t entries = GetU32(slot + 68);
+  if (entries > kMaxControlEntries) return DecodeResult::kInvalid;
+  block->log_id = {GetU64(slot + 16), GetU64(slot + 24)};
+  block->sequence = GetU64(slot + 32);
+  block->first_generation = GetU64(slot + 40);
+  block->tail_generation = GetU64(slot + 48);
+  block->durable_lsn = GetU64(slot + 56);
+  block->closed = GetU32(slot + 64) != 0;
+  block->closed_end = GetU64(slot + 72);
+  block->closed_digest = GetU64(slot + 80);
+  block->entries.clear();
+  for (uint32_t i = 0; i < entries; ++i) {
+    const char* from = slot + 96 + 24 * i;
+    block->entries.push_back({GetU64(from), GetU64(from + 8), GetU64(from + 16)});
+  }
+  return DecodeResult::kValid;
+}
+
+}  // namespace seawall

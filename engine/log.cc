@@ -1,0 +1,294 @@
+#include "seawall/log.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "engine/file_io.h"
+#include "engine/group_commit.h"
+#include "engine/log_reader.h"
+#include "engine/recovery.h"
+#include "engine/segment_store.h"
+
+namespace seawall {
+namespace {
+
+class LogImpl : public Log {
+ public:
+  LogImpl(FileSystem* fs, const std::string& directory, const Options& options,
+          std::unique_ptr<File> lock)
+      : fs_(fs),
+        options_(options),
+        lock_(std::move(lock)),
+        store_(fs, directory, options),
+        commit_(options, &store_) {}
+
+  ~LogImpl() override { (void)Close(); }
+
+  void Start(RecoveredLog recovered, const RecoveryReport& report) {
+    report_ = report;
+    const uint64_t end = recovered.fresh.end;
+    const uint64_t digest = recovered.fresh.digest;
+    SegmentStoreCallbacks callbacks;
+    callbacks.durable_point = [this] { return commit_.durable_point(); };
+    callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
+    commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
+    store_.Start(std::move(recovered), std::move(callbacks));
+  }
+
+  const RecoveryReport& recovery_report() const override { return report_; }
+
+  absl::StatusOr<Lsn> Append(std::string_view record, Durability until) override {
+    if (record.size() > options_.max_record_bytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("append a record of ", record.size(), " bytes: expected at most ",
+                       options_.max_record_bytes, " (max_record_bytes)"));
+    }
+    absl::StatusOr<LsnRange> range = AppendUntil({&record, 1}, until);
+    if (!range.ok()) return range.status();
+    return range->last;
+  }
+
+  absl::StatusOr<LsnRange> AppendBatch(absl::Span<const std::string_view> records,
+                                       Durability until) override {
+    if (records.empty()) {
+      return absl::InvalidArgumentError("append a batch of 0 records: expected at least 1");
+    }
+    uint64_t bytes = 0;
+    for (std::string_view record : records) {
+      if (record.size() > options_.max_record_bytes) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "append a batch with a record of ", record.size(), " bytes: expected at most ",
+            options_.max_record_bytes, " (max_record_bytes)"));
+      }
+      bytes += EncodedRecordBytes(record.size());
+    }
+    if (bytes > options_.MaxBatchBytes()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
+          " for each record: expected at most ", options_.MaxBatchBytes(), " (MaxBatchBytes)"));
+    }
+    return AppendUntil(records, until);
+  }
+
+  absl::Status Wait(Lsn lsn, Durability level) override { return commit_.Wait(lsn, level); }
+
+  absl::Status NotifyDurable(Lsn lsn,
+                             absl::AnyInvocable<void(const absl::Status&)> callback) override {
+    return commit_.Notify(lsn, std::move(callback));
+  }
+
+  Lsn first_lsn() const override { return store_.first_lsn(); }
+  Lsn appended_lsn() const override { return commit_.appended_lsn(); }
+  Lsn written_lsn() const override { return commit_.written_lsn(); }
+  Lsn durable_lsn() const override { return commit_.durable_lsn(); }
+
+  absl::StatusOr<std::string> Read(Lsn lsn) override {
+    absl::StatusOr<std::unique_ptr<Reader>> reader = ReaderFrom(lsn, ReadLimit::kWritten, 0);
+    if (!reader.ok()) return reader.status();
+    Record record;
+    if ((*reader)->Next(&record)) return std::string(record.payload);
+    absl::Status status = (*reader)->status();
+    return status.ok() ? absl::OutOfRangeError(
+                             absl::StrCat("read record ", lsn, ": it was cut off meanwhile"))
+                       : status;
+  }
+
+  absl::StatusOr<std::unique_ptr<Reader>> NewReader(Lsn from, ReadLimit limit) override {
+    return ReaderFrom(from, limit, 1);
+  }
+
+  absl::Status TrimBefore(Lsn lsn) override {
+    absl::Status status = commit_.status();
+    if (!status.ok()) return status;
+    if (lsn > durable_lsn() + 1) {
+      return absl::OutOfRangeError(absl::StrCat("trim before record ", lsn, ": expected at most ",
+                                                durable_lsn() + 1,
+                                                ", one above the last durable one"));
+    }
+    return store_.TrimBefore(lsn);
+  }
+
+  absl::Status TruncateAfter(Lsn lsn) override { return commit_.TruncateAfter(lsn); }
+
+  absl::Status Close() override {
+    if (closed_) return close_status_;
+    closed_ = true;
+    close_status_ = commit_.Close();
+    store_.Stop();
+    if (close_status_.ok()) {
+      close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
+    }
+    lock_.reset();
+    return close_status_;
+  }
+
+  Stats stats() const override {
+    Stats stats;
+    commit_.AddStats(&stats);
+    store_.AddStats(&stats);
+    return stats;
+  }
+
+ private:
+  absl::StatusOr<LsnRange> AppendUntil(absl::Span<const std::string_view> records,
+                                       Durability until) {
+    absl::StatusOr<LsnRange> range = commit_.Append(records);
+    if (!range.ok() || until == Durability::kAppended) return range;
+    absl::Status status = commit_.Wait(range->last, until);
+    if (!status.ok()) return status;
+    return range;
+  }
+
+  // `beyond`: how many LSNs above the last readable one `from` may be.
+  absl::StatusOr<std::unique_ptr<Reader>> ReaderFrom(Lsn from, ReadLimit limit, Lsn beyond) {
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    const Lsn first = first_lsn();
+    const Lsn last = limit == ReadLimit::kDurable ? durable_lsn() : written_lsn();
+    if (from < first) {
+      return absl::NotFoundError(absl::StrCat("read record ", from, ": the log holds ", first,
+                                              " to ", last, ", what is below was trimmed"));
+    }
+    if (from > last + beyond) {
+      return absl::OutOfRangeError(
+          absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));
+    }
+    return NewSourceReader(fs_, Source(limit, from), from);
+  }
+
+  // The truncation that happened last when the source was made, and each time it was asked:
+  // after another one, an LSN may be another record.
+  ReadSource Source(ReadLimit limit, Lsn from) {
+    const Durability level =
+        limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
+    return [this, level, served = from - 1, truncations = store_.truncations()](
+               Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
+      const ReadPoint point = commit_.read_point(level);
+      if (store_.truncations() != truncations) {
+        truncations = store_.truncations();
+        if (served > point.lsn) {
+          return absl::OutOfRangeError(absl::StrCat(
+              "read record ", lsn, ": the log was truncated after record ", point.lsn));
+        }
+      }
+      if (lsn > point.lsn) return std::nullopt;
+      std::optional<SegmentRef> segment = store_.Locate(lsn);
+      if (!segment.has_value()) {
+        return absl::OutOfRangeError(absl::StrCat("read record ", lsn,
+                                                  ": it was trimmed, the log begins at record ",
+                                                  store_.first_lsn()));
+      }
+      const bool open = segment->generation == point.generation;
+      ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
+                      open ? point.end : segment->end};
+      served = range.last_lsn;
+      return range;
+    };
+  }
+
+  FileSystem* const fs_;
+  const Options options_;
+  std::unique_ptr<File> lock_;
+  RecoveryReport report_;
+  SegmentStore store_;
+  GroupCommit commit_;
+  bool closed_ = false;  // Close() is not called beside other calls
+  absl::Status close_status_;
+};
+
+std::string LockHolder(File* lock, const std::string& path) {
+  char text[32] = {};
+  absl::StatusOr<size_t> got = ReadAt(lock, path, 0, sizeof(text) - 1, text);
+  std::string pid = got.ok() ? std::string(absl::StripSuffix(text, "\n")) : std::string();
+  return pid.empty() ? "another process" : absl::StrCat("process ", pid);
+}
+
+// flock(2): one writer at a time; gone with the process, however it ends.
+absl::StatusOr<std::unique_ptr<File>> TakeLock(FileSystem* fs, const std::string& directory) {
+  const std::string path = JoinPath(directory, kLockName);
+  OpenOptions open;
+  open.write = true;
+  open.create = true;
+  absl::StatusOr<std::unique_ptr<File>> lock = OpenFile(fs, path, open);
+  if (!lock.ok()) return lock.status();
+  int error;
+  do {
+    error = (*lock)->TryLock();
+  } while (error == EINTR);
+  if (error == EWOULDBLOCK) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": the log is open in ", LockHolder(lock->get(), path),
+        "; one process at a time may write it, others can read it with Reader::OpenReadOnly"));
+  }
+  if (error != 0) return ErrnoStatus(error, "flock", path);
+  // For people who wonder who has it; nothing depends on it.
+  if ((*lock)->Truncate(0) == 0) {
+    (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
+  }
+  return lock;
+}
+
+// Makes the directory, and its name durable.
+absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
+  int error = fs->MakeDirectory(directory);
+  if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
+  return SyncDirectory(fs, ParentDirectory(directory));
+}
+
+// What must hold before anything is touched. True if there is a log already.
+absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
+                                    const Options& options) {
+  FileInfo info;
+  const std::string control = JoinPath(directory, kControlName);
+  int error = fs->Stat(control, &info);
+  if (error == 0) return true;
+  if (error != ENOENT) return ErrnoStatus(error, "stat", control);
+  if (!options.create_if_missing) {
+    return absl::NotFoundError(
+        absl::StrCat("no log in ", directory, ", and create_if_missing is not set"));
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
+                                               const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  absl::Status status = options.Validate();
+  if (!status.ok()) return status;
+  if (directory.empty()) return absl::InvalidArgumentError("the log's directory has no name");
+  FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
+  absl::StatusOr<bool> exists = CheckDirectory(fs, directory, options);
+  if (!exists.ok()) return exists.status();
+  if (!*exists) {
+    status = MakeDirectory(fs, directory);
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<std::unique_ptr<File>> lock = TakeLock(fs, directory);
+  if (!lock.ok()) return lock.status();
+  absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
+  if (!plan.ok()) return plan.status();
+  absl::StatusOr<RecoveredLog> recovered = ApplyRecovery(fs, directory, options, &*plan);
+  if (!recovered.ok()) {
+    if (options.direct_io && absl::IsInvalidArgument(recovered.status())) {
+      return absl::UnimplementedError(
+          absl::StrCat(recovered.status().message(), ": the file system of ", directory,
+                       " has no O_DIRECT; open the log without direct_io"));
+    }
+    return recovered.status();
+  }
+  plan->report.elapsed_micros =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                std::chrono::steady_clock::now() - start)
+                                .count());
+  auto log = std::make_unique<LogImpl>(fs, directory, options, std::move(*lock));
+  log->Start(std::move(*recovered), plan->report);
+  return log;
+}
+
+}  // namespace seawall

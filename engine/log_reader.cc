@@ -1,0 +1,149 @@
+#include "engine/log_reader.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/recovery.h"
+
+namespace seawall {
+namespace {
+
+class SourceReader : public Reader {
+ public:
+  SourceReader(FileSystem* fs, ReadSource source, Lsn from)
+      : fs_(fs), source_(std::move(source)), next_lsn_(from) {}
+
+  bool Next(Record* record) override {
+    for (;;) {
+      if (!status_.ok()) return false;
+      switch (cursor_.Next(record)) {
+        case RecordCursor::Result::kRecord:
+          if (record->lsn < next_lsn_) break;  // the group began before the record asked for
+          next_lsn_ = record->lsn + 1;
+          return true;
+        case RecordCursor::Result::kBad:
+          status_ = DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
+                                 cursor_.error());
+          return false;
+        case RecordCursor::Result::kEnd:
+          if (!NextGroup()) return false;
+      }
+    }
+  }
+
+  absl::Status status() const override { return status_; }
+  Lsn next_lsn() const override { return next_lsn_; }
+
+ private:
+  // Positions cursor_ on the group behind the current one; false at the end or with status_ set.
+  bool NextGroup() {
+    if (next_lsn_ > range_.last_lsn || scanner_ == nullptr) {
+      absl::StatusOr<std::optional<ReadRange>> range = source_(next_lsn_);
+      if (!range.ok()) return Stop(range.status());
+      if (!range->has_value()) return false;
+      if (!Enter(std::move(**range))) return false;
+    }
+    absl::StatusOr<SegmentScanner::Found> found = scanner_->ReadGroup(at_, range_.end, &group_);
+    if (!found.ok()) return Stop(found.status());
+    if (*found != SegmentScanner::Found::kGroup || group_.header.first_lsn != expected_) {
+      return Stop(DamageStatus(
+          range_.segment.path, at_,
+          absl::StrCat("expected the group of record ", expected_, ", found ",
+                       *found == SegmentScanner::Found::kNothing
+                           ? std::string("no valid group")
+                           : absl::StrCat("that of record ", group_.header.first_lsn))));
+    }
+    digest_ = ExtendDigest(digest_, group_.checksum);
+    at_ = group_.end();
+    expected_ = group_.header.last_lsn() + 1;
+    if (!EndsAsSealed()) return false;
+    cursor_ = expected_ <= next_lsn_ ? RecordCursor()
+                                     : RecordCursor(group_.bytes, group_.header, scanner_->salt());
+    return true;
+  }
+
+  // A sealed segment ends with the record, at the place, and with the digest that its successor
+  // (or the control file) states.
+  bool EndsAsSealed() {
+    const SegmentRef& segment = range_.segment;
+    if (!segment.sealed() || expected_ <= segment.last_lsn) return true;
+    if (expected_ == segment.last_lsn + 1 && at_ == segment.end && digest_ == segment.digest) {
+      return true;
+    }
+    return Stop(DamageStatus(
+        segment.path, group_.offset,
+        absl::StrCat("expected the segment to end with record ", segment.last_lsn, " at offset ",
+                     segment.end, " and digest ", segment.digest, ", found record ", expected_ - 1,
+                     ", offset ", at_, ", digest ", digest_)));
+  }
+
+  bool Enter(ReadRange range) {
+    const bool same = scanner_ != nullptr && range.segment.generation == range_.segment.generation;
+    range_ = std::move(range);
+    if (same) return true;
+    absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, range_.segment.path, OpenOptions());
+    if (!file.ok()) return Stop(file.status());
+    scanner_.reset();
+    file_ = std::move(*file);
+    scanner_ =
+        std::make_unique<SegmentScanner>(file_.get(), range_.segment.path, range_.segment.salt);
+    at_ = kSegmentHeaderBytes;
+    expected_ = range_.segment.base_lsn;
+    digest_ = 0;
+    return true;
+  }
+
+  bool Stop(absl::Status status) {
+    status_ = std::move(status);
+    return false;
+  }
+
+  FileSystem* const fs_;
+  const ReadSource source_;
+  Lsn next_lsn_;  // to be returned
+  absl::Status status_;
+
+  ReadRange range_;
+  std::unique_ptr<File> file_;
+  std::unique_ptr<SegmentScanner> scanner_;
+  uint64_t at_ = 0;      // of the next group
+  Lsn expected_ = 0;     // its first record
+  uint64_t digest_ = 0;  // of the groups before it
+  Group group_;
+  RecordCursor cursor_;
+};
+
+}  // namespace
+
+std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from) {
+  return std::make_unique<SourceReader>(fs, std::move(source), from);
+}
+
+ReadSource FixedSource(std::vector<SegmentRef> segments) {
+  return [segments = std::move(segments)](Lsn lsn) -> absl::StatusOr<std::optional<ReadRange>> {
+    for (const SegmentRef& segment : segments) {
+      if (lsn >= segment.base_lsn && lsn <= segment.last_lsn) {
+        return ReadRange{segment, segment.last_lsn, segment.end};
+      }
+    }
+    return std::nullopt;
+  };
+}
+
+absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& directory, Lsn from,
+                                                             FileSystem* file_system) {
+  FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs, directory);
+  if (!plan.ok()) return plan.status();
+  const RecoveryReport& report = plan->report;
+  if (from == 0) from = report.first_lsn;
+  if (from < report.first_lsn || from > report.last_lsn + 1) {
+    return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
+                                              report.first_lsn, " to ", report.last_lsn + 1));
+  }
+  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from);
+}
+
+}  // namespace seawall

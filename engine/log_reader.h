@@ -1,0 +1,38 @@
+// The readers of seawall/reader.h: of an open log, and of a directory that is only read.
+#ifndef SEAWALL_ENGINE_LOG_READER_H_
+#define SEAWALL_ENGINE_LOG_READER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/segment.h"
+#include "engine/segment_scanner.h"
+#include "seawall/reader.h"
+
+namespace seawall {
+
+// A stretch of records in one segment that may be read now: up to last_lsn, whose group ends at or
+// before `end`.
+struct ReadRange {
+  SegmentRef segment;
+  Lsn last_lsn = 0;
+  uint64_t end = 0;
+};
+
+// Where records come from. The function returns the range that holds `lsn`; an empty optional if
+// `lsn` is the one behind the last that may be read; OutOfRange if it is gone.
+using ReadSource = std::function<absl::StatusOr<std::optional<ReadRange>>(Lsn lsn)>;
+
+// A reader that begins at `from`.
+std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from);
+
+// A source over segments that do not change.
+ReadSource FixedSource(std::vector<SegmentRef> segments);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_LOG_READER_H_

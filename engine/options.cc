@@ -1,0 +1,57 @@
+#include "seawall/options.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/format.h"
+
+namespace seawall {
+namespace {
+
+constexpr uint64_t kMinSegmentBytes = uint64_t{16} << 10;
+constexpr uint64_t kMaxSegmentBytes = uint64_t{1} << 30;
+constexpr uint32_t kMaxBuffers = 64;
+// One control entry is the active segment's, one that of a spare that is being made.
+constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
+
+}  // namespace
+
+uint64_t Options::MaxBatchBytes() const {
+  // A group at the worst alignment, alone in its buffer or its segment.
+  uint64_t room = std::min(buffer_bytes, segment_bytes - kSegmentHeaderBytes);
+  return room - kGroupHeaderBytes - std::max<uint64_t>(group_alignment_bytes, kGroupUnitBytes);
+}
+
+absl::Status Options::Validate() const {
+  std::vector<std::string> problems;
+  auto check = [&problems](bool good, auto&&... message) {
+    if (!good) problems.push_back(absl::StrCat(message...));
+  };
+  check(segment_bytes >= kMinSegmentBytes && segment_bytes <= kMaxSegmentBytes &&
+            segment_bytes % kBlockBytes == 0,
+        "segment_bytes is ", segment_bytes, ", expected a multiple of ", kBlockBytes, " from ",
+        kMinSegmentBytes, " to ", kMaxSegmentBytes);
+  check(buffer_bytes >= 2 * kBlockBytes && buffer_bytes <= kMaxSegmentBytes &&
+            buffer_bytes % kBlockBytes == 0,
+        "buffer_bytes is ", buffer_bytes, ", expected a multiple of ", kBlockBytes, " from ",
+        2 * kBlockBytes, " to ", kMaxSegmentBytes);
+  check(buffer_count >= 2 && buffer_count <= kMaxBuffers, "buffer_count is ", buffer_count,
+        ", expected 2 to ", kMaxBuffers);
+  check(group_alignment_bytes == kGroupUnitBytes || group_alignment_bytes == 512 ||
+            group_alignment_bytes == kBlockBytes,
+        "group_alignment_bytes is ", group_alignment_bytes, ", expected 8, 512 or 4096");
+  check(max_recycled_segments <= kMaxRecycled, "max_recycled_segments is ", max_recycled_segments,
+        ", expected at most ", kMaxRecycled);
+  if (problems.empty()) {
+    check(max_record_bytes + kRecordHeaderBytes <= MaxBatchBytes(), "max_record_bytes is ",
+          max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,
+          " with buffer_bytes ", buffer_bytes, " and segment_bytes ", segment_bytes);
+  }
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("options: ", absl::StrJoin(problems, "; ")));
+}
+
+}  // namespace seawall

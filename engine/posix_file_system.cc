@@ -1,0 +1,118 @@
+// The FileSystem of the operating system: each verb one system call (file_system.h).
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "seawall/file_system.h"
+
+namespace seawall {
+namespace {
+
+IoResult Transferred(ssize_t count) {
+  if (count < 0) return {errno, 0};
+  return {0, static_cast<size_t>(count)};
+}
+
+int ErrorOf(int result) { return result < 0 ? errno : 0; }
+
+class PosixFile : public File {
+ public:
+  explicit PosixFile(int fd) : fd_(fd) {}
+  // Nothing depends on what close(2) returns: all that matters has been synced before.
+  ~PosixFile() override { close(fd_); }
+
+  IoResult PRead(void* to, size_t bytes, uint64_t offset) override {
+    return Transferred(pread(fd_, to, bytes, static_cast<off_t>(offset)));
+  }
+  IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
+    return Transferred(pwrite(fd_, from, bytes, static_cast<off_t>(offset)));
+  }
+  int Sync(SyncKind kind) override {
+    return ErrorOf(kind == SyncKind::kData ? fdatasync(fd_) : fsync(fd_));
+  }
+  int Size(uint64_t* bytes) override {
+    struct stat info;
+    if (fstat(fd_, &info) < 0) return errno;
+    *bytes = static_cast<uint64_t>(info.st_size);
+    return 0;
+  }
+  int TryLock() override { return ErrorOf(flock(fd_, LOCK_EX | LOCK_NB)); }
+  int Truncate(uint64_t bytes) override {
+    return ErrorOf(ftruncate(fd_, static_cast<off_t>(bytes)));
+  }
+
+ private:
+  const int fd_;
+};
+
+class PosixFileSystem : public FileSystem {
+ public:
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    int flags = O_CLOEXEC | (options.write ? O_RDWR : O_RDONLY);
+    if (options.create) flags |= O_CREAT;
+    if (options.exclusive) flags |= O_EXCL;
+    if (options.direct) flags |= O_DIRECT;
+    if (options.data_sync) flags |= O_DSYNC;
+    if (options.full_sync) flags |= O_SYNC;
+    int fd = open(path.c_str(), flags, 0644);
+    if (fd < 0) return errno;
+    *file = std::make_unique<PosixFile>(fd);
+    return 0;
+  }
+
+  int Stat(const std::string& path, FileInfo* info) override {
+    struct stat found;
+    if (stat(path.c_str(), &found) < 0) return errno;
+    info->is_directory = S_ISDIR(found.st_mode);
+    info->is_regular = S_ISREG(found.st_mode);
+    info->bytes = static_cast<uint64_t>(found.st_size);
+    return 0;
+  }
+
+  int MakeDirectory(const std::string& path) override { return ErrorOf(mkdir(path.c_str(), 0755)); }
+
+  int List(const std::string& directory, std::vector<std::string>* names) override {
+    DIR* dir = opendir(directory.c_str());
+    if (dir == nullptr) return errno;
+    names->clear();
+    // readdir tells its end from an error by errno alone.
+    errno = 0;
+    while (const dirent* entry = readdir(dir)) {
+      std::string name = entry->d_name;
+      if (name != "." && name != "..") names->push_back(std::move(name));
+      errno = 0;
+    }
+    int error = errno;
+    closedir(dir);
+    return error;
+  }
+
+  int Rename(const std::string& from, const std::string& to) override {
+    return ErrorOf(rename(from.c_str(), to.c_str()));
+  }
+
+  int Unlink(const std::string& path) override { return ErrorOf(unlink(path.c_str())); }
+
+  int SyncDirectory(const std::string& directory) override {
+    int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int error = ErrorOf(fsync(fd));
+    close(fd);
+    return error;
+  }
+};
+
+}  // namespace
+
+FileSystem* FileSystem::Posix() {
+  static FileSystem* const posix = new PosixFileSystem;  // never destroyed: no order of exit
+  return posix;
+}
+
+}  // namespace seawall

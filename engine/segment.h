@@ -1,0 +1,114 @@
+// Segment files: their names, and the two ways that one comes to be. A prepared spare
+// (segment_store.h) becomes a segment when the first group is written behind its header; a fresh
+// segment is begun with the records that a recovery or a truncation keeps.
+#ifndef SEAWALL_ENGINE_SEGMENT_H_
+#define SEAWALL_ENGINE_SEGMENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/file_io.h"
+#include "engine/format.h"
+#include "seawall/options.h"
+
+namespace seawall {
+
+inline constexpr char kControlName[] = "CONTROL";
+inline constexpr char kControlTemporaryName[] = "CONTROL.new";
+inline constexpr char kLockName[] = "LOCK";
+
+// "0000000000000042.seg": decimal, so that names sort as generations do.
+std::string SegmentName(uint64_t generation);
+std::optional<uint64_t> ParseSegmentName(const std::string& name);
+
+// How segments are opened for writing.
+OpenOptions WriteOpenOptions(const Options& options);
+
+// True if each write is a sync of its own.
+inline bool WritesAreDurable(const Options& options) {
+  return options.sync_method == SyncMethod::kODsync || options.sync_method == SyncMethod::kOSync;
+}
+inline File::SyncKind SyncKindOf(const Options& options) {
+  return options.sync_method == SyncMethod::kFsync ? File::SyncKind::kFull : File::SyncKind::kData;
+}
+
+// Zeros are written ahead of the writer in steps that grow with the segment, so that a small log
+// stays small: the length of a segment that is `bytes` long after one more step.
+uint64_t NextAllocation(uint64_t bytes, const Options& options);
+
+// A segment of which the place in the log is known. A value; copies of one share its pin.
+struct SegmentRef {
+  std::string path;
+  uint64_t generation = 0;
+  uint64_t salt = 0;
+  Lsn base_lsn = 0;
+  // Of a sealed segment. While it is being written last_lsn is ~0 and end is 0.
+  Lsn last_lsn = ~Lsn{0};
+  uint64_t end = 0;
+  uint64_t digest = 0;
+  // Held by everybody who may still read the file: it is not written again before they are gone.
+  std::shared_ptr<const int> pin;
+
+  bool sealed() const { return last_lsn != ~Lsn{0}; }
+};
+
+// A file that is being written, or prepared for that.
+struct WritableSegment {
+  std::string path;
+  SegmentHeader header;
+  std::unique_ptr<File> file;
+};
+
+// Creates the file of a segment: its first zeros, a spare's header, synced. The directory entry
+// is not durable yet. On failure the file is removed again, as far as that works.
+absl::StatusOr<std::unique_ptr<WritableSegment>> CreateSpare(
+    FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
+    uint64_t generation, uint64_t* allocated_bytes);
+
+// The groups that a fresh segment starts with: those of `path` in [from, to), records up to
+// last_lsn.
+struct CopySource {
+  std::string path;
+  uint64_t salt = 0;
+  uint64_t from = 0;
+  uint64_t to = 0;
+  Lsn last_lsn = 0;
+};
+
+struct FreshSegment {
+  std::shared_ptr<WritableSegment> segment;
+  uint64_t allocated_bytes = 0;
+  // Where the next group goes: a multiple of kBlockBytes.
+  uint64_t end = 0;
+  uint64_t digest = 0;
+  uint64_t copied_records = 0;
+};
+
+// Creates a segment, copies the groups of `source` (may be null) into it, and makes all that
+// durable, its directory entry included: all but the header, without which it is not part of the
+// log. `header` says where it will stand; its state, salt and time are set here. On failure the
+// file is removed again, as far as that works.
+absl::StatusOr<FreshSegment> PrepareFresh(FileSystem* fs, const std::string& directory,
+                                          const Options& options, SegmentHeader header,
+                                          const CopySource* source);
+
+// Writes the header of a fresh segment and syncs it: the commit point. After a failure it is
+// unknown whether the segment is part of the log.
+absl::Status CommitFresh(const Options& options, const FreshSegment& fresh);
+
+// Makes a trimmed segment's file a spare of another generation: renames it, makes that durable,
+// then writes the new header and syncs it. In this order a file that bears an old header under a
+// new name is known to be between the two.
+absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
+    FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
+    const std::string& old_path, uint64_t generation, uint64_t* allocated_bytes);
+
+// From the operating system's random numbers.
+uint64_t RandomU64();
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_SEGMENT_H_

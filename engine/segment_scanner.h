@@ -1,0 +1,79 @@
+// The one decoder: finds groups in a segment file. Recovery, readers, dump and verify all read
+// through it, so that they cannot disagree on what is in a file.
+#ifndef SEAWALL_ENGINE_SEGMENT_SCANNER_H_
+#define SEAWALL_ENGINE_SEGMENT_SCANNER_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/file_io.h"
+#include "engine/format.h"
+
+namespace seawall {
+
+// A group with a valid header. `bytes` points into the scanner until its next read.
+struct Group {
+  GroupHeader header;
+  uint64_t offset = 0;
+  uint64_t checksum = 0;
+  std::string_view bytes;
+
+  uint64_t end() const { return offset + header.group_bytes; }
+};
+
+// What lies behind the last good group.
+struct Remnants {
+  // The highest watermark of any valid group header found.
+  Lsn durable_lsn = 0;
+  // The end of the last such group, or `from` if there is none.
+  uint64_t groups_end = 0;
+  // One past the last byte that is not zero, or `from` if all are zero.
+  uint64_t nonzero_end = 0;
+};
+
+// Thread-compatible. `file` is not owned.
+class SegmentScanner {
+ public:
+  SegmentScanner(File* file, std::string path, uint64_t salt);
+
+  enum class Found {
+    kGroup,     // header valid, all its bytes are there; records not yet checked
+    kNothing,   // no valid group header here
+    kCutShort,  // a valid header of a group that goes beyond `limit`; group->bytes is empty
+  };
+  // Looks for a group at `offset`. Nothing at or behind `limit` is looked at: it is the end of the
+  // file, or of what a live writer has published.
+  absl::StatusOr<Found> ReadGroup(uint64_t offset, uint64_t limit, Group* group);
+
+  // Checks each record of a group. DataLoss at the first bad one.
+  absl::Status CheckRecords(const Group& group) const;
+
+  // Reads all of [from, limit), looking for valid group headers at every place one may begin.
+  absl::StatusOr<Remnants> Survey(uint64_t from, uint64_t limit);
+
+  const std::string& path() const { return path_; }
+  uint64_t salt() const { return salt_; }
+  // Bytes read from the file so far.
+  uint64_t bytes_read() const { return bytes_read_; }
+
+ private:
+  // Makes [offset, offset + bytes) available if it lies below limit; the view is shorter at the
+  // end of the file.
+  absl::StatusOr<std::string_view> Fetch(uint64_t offset, uint64_t bytes, uint64_t limit);
+
+  File* const file_;
+  const std::string path_;
+  const uint64_t salt_;
+  AlignedBuffer buffer_;
+  // buffer_ holds [buffer_offset_, buffer_offset_ + buffer_bytes_) of the file.
+  uint64_t buffer_offset_ = 0;
+  uint64_t buffer_bytes_ = 0;
+  uint64_t bytes_read_ = 0;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_SEGMENT_SCANNER_H_

@@ -1,0 +1,520 @@
+#include "engine/segment_store.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/segment_scanner.h"
+
+namespace seawall {
+
+SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options)
+    : fs_(fs), directory_(std::move(directory)), options_(options) {}
+
+SegmentStore::~SegmentStore() { Stop(); }
+
+std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
+                                                     SegmentStoreCallbacks callbacks) {
+  callbacks_ = std::move(callbacks);
+  {
+    MutexLock control_lock(&control_mutex_);
+    control_file_ = std::move(log.control_file);
+  }
+  std::shared_ptr<WritableSegment> file = std::move(log.fresh.segment);
+  {
+    MutexLock lock(&mutex_);
+    log_id_ = log.control.log_id;
+    for (SegmentRef& segment : log.segments) {
+      segment.pin = std::make_shared<int>(0);
+      segments_.push_back(std::move(segment));
+    }
+    prepared_.push_back(
+        {file->header.generation, file->header.salt, log.fresh.allocated_bytes, file});
+    allocated_ = log.fresh.allocated_bytes;
+    first_generation_ = log.control.first_generation;
+    next_generation_ = file->header.generation + 1;
+  }
+  thread_ = std::thread([this] { Run(); });
+  return file;
+}
+
+void SegmentStore::Stop() {
+  {
+    MutexLock lock(&mutex_);
+    stop_ = true;
+    work_.NotifyAll();
+    progress_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+// ---- The thread
+
+void SegmentStore::Run() {
+  MutexLock lock(&mutex_);
+  while (!stop_) {
+    Job job = paused_ ? Job::kNone : NextJob();
+    if (job == Job::kNone) {
+      work_.Wait(&mutex_);
+      continue;
+    }
+    busy_ = true;
+    mutex_.Unlock();
+    absl::Status status = Do(job);
+    mutex_.Lock();
+    busy_ = false;
+    if (job != Job::kRemove) {
+      ++attempts_;
+      attempt_code_ = status.code();
+      attempt_message_ = std::string(status.message());
+    }
+    progress_.NotifyAll();
+  }
+}
+
+bool SegmentStore::MayPrepare() const { return prepared_.size() < kMaxControlEntries - 1; }
+
+// What somebody waits for comes first; work ahead of need pauses after a failure.
+SegmentStore::Job SegmentStore::NextJob() const {
+  const uint64_t allocated = prepared_[current_].allocated_bytes;
+  const bool ahead = attempt_code_ == absl::StatusCode::kOk;
+  const bool can_extend = allocated < options_.segment_bytes;
+  const bool can_prepare = Spares() == 0 && MayPrepare();
+  if (can_extend && wanted_ > allocated) return Job::kExtend;
+  if (can_prepare && spare_wanted_) return trimmed_.empty() ? Job::kSpare : Job::kRemove;
+  const uint64_t step = NextAllocation(allocated, options_) - allocated;
+  if (can_extend && ahead && fill_ + step / 2 > allocated) return Job::kExtend;
+  if (!trimmed_.empty()) return Job::kRemove;
+  if (can_prepare && ahead && fill_ > options_.segment_bytes / 2) return Job::kSpare;
+  return Job::kNone;
+}
+
+absl::Status SegmentStore::Do(Job job) {
+  switch (job) {
+    case Job::kExtend:
+      return Extend();
+    case Job::kSpare:
+      return MakeSpare();
+    case Job::kRemove:
+      return RemoveTrimmed();
+    case Job::kNone:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentStore::Extend() {
+  std::shared_ptr<WritableSegment> file;
+  uint64_t from, to;
+  {
+    MutexLock lock(&mutex_);
+    const Prepared& current = prepared_[current_];
+    file = current.file;
+    from = current.allocated_bytes;
+    to = NextAllocation(from, options_);
+    while (to < std::min(wanted_, options_.segment_bytes)) to = NextAllocation(to, options_);
+  }
+  // Synchronous writes through a handle of their own: fdatasync here would also cover records that
+  // the committing thread has written, and if it failed, that thread's own sync might succeed on
+  // pages that are marked clean and gone.
+  OpenOptions open = WriteOpenOptions(options_);
+  open.data_sync = true;
+  absl::StatusOr<std::unique_ptr<File>> extender = OpenFile(fs_, file->path, open);
+  if (!extender.ok()) return extender.status();
+  absl::Status status = WriteZeros(extender->get(), file->path, from, to);
+  if (absl::IsResourceExhausted(status)) return status;  // these bytes hold no record
+  if (!status.ok()) return Fail(status);
+  MutexLock control_lock(&control_mutex_);
+  {
+    MutexLock lock(&mutex_);
+    stats_.zero_bytes_written += to - from;
+    for (Prepared& prepared : prepared_) {
+      if (prepared.generation == file->header.generation) prepared.allocated_bytes = to;
+    }
+  }
+  status = WriteControl();
+  if (!status.ok()) return status;
+  MutexLock lock(&mutex_);
+  if (prepared_[current_].file == file) allocated_ = to;
+  return absl::OkStatus();
+}
+
+absl::Status SegmentStore::MakeSpare() {
+  uint64_t generation;
+  LogId log_id;
+  {
+    MutexLock lock(&mutex_);
+    generation = next_generation_++;
+    log_id = log_id_;
+  }
+  uint64_t allocated_bytes = 0;
+  auto file = CreateSpare(fs_, directory_, options_, log_id, generation, &allocated_bytes);
+  if (!file.ok()) return file.status();
+  absl::Status status = SyncDirectory(fs_, directory_);
+  if (!status.ok()) return status;
+  {
+    MutexLock lock(&mutex_);
+    ++stats_.segments_created;
+    stats_.zero_bytes_written += allocated_bytes;
+  }
+  return AddSpare(std::move(*file), allocated_bytes);
+}
+
+// A spare may be taken when CONTROL lists it: from then on its loss is noticed.
+absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file,
+                                    uint64_t allocated_bytes) {
+  MutexLock control_lock(&control_mutex_);
+  const DurablePoint point = callbacks_.durable_point();
+  ControlBlock block;
+  Prepared spare{file->header.generation, file->header.salt, allocated_bytes, std::move(file)};
+  {
+    MutexLock lock(&mutex_);
+    block = Control(point);
+  }
+  block.entries.push_back({spare.generation, spare.salt, spare.allocated_bytes});
+  absl::Status status = control_file_->Write(block);
+  if (!status.ok()) return Fail(status);
+  MutexLock lock(&mutex_);
+  prepared_.push_back(std::move(spare));
+  return absl::OkStatus();
+}
+
+// Recycles or unlinks what was trimmed. CONTROL says already that it is not part of the log.
+absl::Status SegmentStore::RemoveTrimmed() {
+  std::vector<std::string> unlink;
+  std::string recycle;
+  uint64_t generation = 0;
+  LogId log_id;
+  {
+    MutexLock lock(&mutex_);
+    log_id = log_id_;
+    while (!trimmed_.empty()) {
+      const SegmentRef& segment = trimmed_.front();
+      const bool free = segment.pin.use_count() == 1;  // nobody can get another pin
+      if (free && recycle.empty() && MayPrepare() && Spares() < options_.max_recycled_segments) {
+        recycle = segment.path;
+        generation = next_generation_++;
+        ++stats_.segments_recycled;
+      } else if (free && MayPrepare() && Spares() + 1 < options_.max_recycled_segments) {
+        break;  // in the next job
+      } else {
+        unlink.push_back(SegmentName(segment.generation));
+        ++stats_.segments_unlinked;
+      }
+      trimmed_.pop_front();
+    }
+  }
+  if (!recycle.empty()) {
+    uint64_t allocated_bytes = 0;
+    auto file =
+        RecycleSegment(fs_, directory_, options_, log_id, recycle, generation, &allocated_bytes);
+    if (file.ok()) {
+      absl::Status status = AddSpare(std::move(*file), allocated_bytes);
+      if (!status.ok()) return status;
+    }  // else: left to the next open, as an unfinished spare
+  }
+  return RemoveFiles(fs_, directory_, unlink);
+}
+
+absl::Status SegmentStore::Fail(absl::Status status) {
+  callbacks_.on_failure(status);
+  return status;
+}
+
+void SegmentStore::Pause() {
+  MutexLock lock(&mutex_);
+  paused_ = true;
+  while (busy_) progress_.Wait(&mutex_);
+}
+
+void SegmentStore::Resume() {
+  MutexLock lock(&mutex_);
+  paused_ = false;
+  work_.NotifyAll();
+}
+
+// ---- For the writer
+
+void SegmentStore::NoteFill(uint64_t end) {
+  if (end < note_from_.load(std::memory_order_relaxed)) return;
+  MutexLock lock(&mutex_);
+  fill_ = std::max(fill_, end);
+  // Steps are no smaller than this, so that the thread is told in time and not for each record.
+  note_from_.store(end + std::min<uint64_t>(options_.segment_bytes / 16, uint64_t{64} << 10),
+                   std::memory_order_relaxed);
+  if (!busy_ && NextJob() != Job::kNone) work_.NotifyOne();
+}
+
+absl::Status SegmentStore::AwaitAttempt(uint64_t seen) {
+  progress_.Wait(&mutex_);
+  if (stop_) return absl::FailedPreconditionError("the log is being closed");
+  if (attempts_ == seen || attempt_code_ == absl::StatusCode::kOk) return absl::OkStatus();
+  return absl::Status(attempt_code_, attempt_message_);
+}
+
+absl::Status SegmentStore::WaitForSpace(uint64_t generation, uint64_t end) {
+  MutexLock lock(&mutex_);
+  const uint64_t seen = attempts_;
+  absl::Status status;
+  if (prepared_[current_].generation == generation && allocated_bytes() < end) {
+    ++stats_.space_waits;
+  }
+  while (status.ok() && prepared_[current_].generation == generation && allocated_bytes() < end) {
+    wanted_ = std::max(wanted_, end);
+    work_.NotifyOne();
+    status = AwaitAttempt(seen);
+  }
+  wanted_ = 0;
+  return status;
+}
+
+std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
+  MutexLock lock(&mutex_);
+  if (Spares() == 0) return nullptr;
+  ++current_;
+  ++stats_.rollovers;
+  fill_ = 0;
+  wanted_ = 0;
+  spare_wanted_ = false;
+  allocated_ = prepared_[current_].allocated_bytes;
+  note_from_ = 0;
+  work_.NotifyOne();
+  return prepared_[current_].file;
+}
+
+absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
+  MutexLock lock(&mutex_);
+  const uint64_t seen = attempts_;
+  absl::Status status;
+  if (prepared_[current_].generation == generation && Spares() == 0) ++stats_.rollover_waits;
+  while (status.ok() && prepared_[current_].generation == generation && Spares() == 0) {
+    spare_wanted_ = true;
+    work_.NotifyOne();
+    status = AwaitAttempt(seen);
+  }
+  if (!status.ok()) spare_wanted_ = false;
+  return status;
+}
+
+void SegmentStore::Begin(const WritableSegment& segment, uint64_t predecessor_end,
+                         uint64_t predecessor_digest) {
+  MutexLock lock(&mutex_);
+  SegmentRef& last = segments_.back();
+  last.last_lsn = segment.header.base_lsn - 1;
+  last.end = predecessor_end;
+  last.digest = predecessor_digest;
+  segments_.push_back(RefOf(segment));
+  segments_.back().pin = std::make_shared<int>(0);
+  // The one before is sealed: it needs no entry in CONTROL any more.
+  prepared_.pop_front();
+  --current_;
+  work_.NotifyOne();
+}
+
+// ---- For everybody
+
+std::optional<SegmentRef> SegmentStore::Locate(Lsn lsn) const {
+  MutexLock lock(&mutex_);
+  auto above = std::upper_bound(segments_.begin(), segments_.end(), lsn,
+                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+  if (above == segments_.begin()) return std::nullopt;
+  return *std::prev(above);
+}
+
+Lsn SegmentStore::first_lsn() const {
+  MutexLock lock(&mutex_);
+  return segments_.front().base_lsn;
+}
+
+uint64_t SegmentStore::truncations() const {
+  MutexLock lock(&mutex_);
+  return truncations_;
+}
+
+void SegmentStore::AddStats(Stats* stats) const {
+  MutexLock lock(&mutex_);
+  stats->first_lsn = segments_.front().base_lsn;
+  stats->zero_bytes_written = stats_.zero_bytes_written;
+  stats->rollovers = stats_.rollovers;
+  stats->rollover_waits = stats_.rollover_waits;
+  stats->space_waits = stats_.space_waits;
+  stats->segments = segments_.size();
+  stats->segments_created = stats_.segments_created;
+  stats->segments_recycled = stats_.segments_recycled;
+  stats->segments_unlinked = stats_.segments_unlinked;
+}
+
+ControlBlock SegmentStore::Control(const DurablePoint& point) const {
+  ControlBlock block;
+  block.log_id = log_id_;
+  block.first_generation = first_generation_;
+  block.tail_generation = point.generation;
+  block.durable_lsn = point.lsn;
+  for (const Prepared& prepared : prepared_) {
+    block.entries.push_back({prepared.generation, prepared.salt, prepared.allocated_bytes});
+  }
+  return block;
+}
+
+absl::Status SegmentStore::WriteControl() {
+  const DurablePoint point = callbacks_.durable_point();
+  ControlBlock block;
+  {
+    MutexLock lock(&mutex_);
+    block = Control(point);
+  }
+  absl::Status status = control_file_->Write(block);
+  return status.ok() ? status : Fail(status);
+}
+
+absl::Status SegmentStore::TrimBefore(Lsn lsn) {
+  MutexLock control_lock(&control_mutex_);
+  size_t count = 0;
+  {
+    MutexLock lock(&mutex_);
+    while (count + 1 < segments_.size() && segments_[count].last_lsn < lsn) ++count;
+    if (count == 0) return absl::OkStatus();
+    first_generation_ = segments_[count].generation;
+  }
+  // Before any file goes: a crash must find either the file or the word that it was trimmed.
+  absl::Status status = WriteControl();
+  if (!status.ok()) return status;
+  MutexLock lock(&mutex_);
+  for (; count > 0; --count) {
+    trimmed_.push_back(std::move(segments_.front()));
+    segments_.pop_front();
+  }
+  work_.NotifyOne();
+  return absl::OkStatus();
+}
+
+absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
+                                   SegmentHeader* header) const {
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, segment.path, OpenOptions());
+  if (!file.ok()) return file.status();
+  SegmentScanner scanner(file->get(), segment.path, segment.salt);
+  uint64_t at = kSegmentHeaderBytes;
+  uint64_t digest = 0;
+  Group group;
+  for (Lsn next = segment.base_lsn; next <= lsn; next = group.header.last_lsn() + 1) {
+    absl::StatusOr<SegmentScanner::Found> found = scanner.ReadGroup(at, ~uint64_t{0}, &group);
+    if (!found.ok()) return found.status();
+    if (*found != SegmentScanner::Found::kGroup || group.header.first_lsn != next) {
+      return DamageStatus(segment.path, at,
+                          absl::StrCat("expected record ", next, ", found no valid group"));
+    }
+    if (group.header.last_lsn() > lsn) {
+      *source = {segment.path, segment.salt, at, group.end(), lsn};
+      header->base_lsn = next;
+      break;
+    }
+    digest = ExtendDigest(digest, group.checksum);
+    at = group.end();
+  }
+  header->predecessor_generation = segment.generation;
+  header->predecessor_end = at;
+  header->predecessor_digest = digest;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::TruncateAfter(Lsn lsn) {
+  Pause();
+  absl::StatusOr<Truncated> result = CutAfter(lsn);
+  Resume();
+  return result;
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
+  MutexLock control_lock(&control_mutex_);
+  SegmentHeader header;
+  header.base_lsn = lsn + 1;
+  header.durable_lsn = lsn;
+  CopySource source;
+  std::vector<SegmentRef> kept;
+  {
+    MutexLock lock(&mutex_);
+    header.log_id = log_id_;
+    header.generation = next_generation_++;
+    for (const SegmentRef& segment : segments_) {
+      if (segment.base_lsn <= lsn) kept.push_back(segment);
+    }
+  }
+  if (!kept.empty()) {
+    absl::Status status = FindCut(kept.back(), lsn, &source, &header);
+    if (!status.ok()) return status;
+    if (header.predecessor_end == kSegmentHeaderBytes) {
+      // Nothing of this segment is left but what is copied: take its place.
+      kept.pop_back();
+      header.predecessor_generation = kept.empty() ? 0 : kept.back().generation;
+      header.predecessor_end = kept.empty() ? 0 : kept.back().end;
+      header.predecessor_digest = kept.empty() ? 0 : kept.back().digest;
+    } else {
+      kept.back().last_lsn = header.base_lsn - 1;
+      kept.back().end = header.predecessor_end;
+      kept.back().digest = header.predecessor_digest;
+    }
+  }
+  absl::StatusOr<FreshSegment> fresh =
+      PrepareFresh(fs_, directory_, options_, header, source.from < source.to ? &source : nullptr);
+  if (!fresh.ok()) return fresh.status();
+  absl::Status status = CommitFresh(options_, *fresh);
+  if (!status.ok()) return Fail(status);
+  std::vector<std::string> unlink = Replace(std::move(kept), *fresh);
+  ControlBlock block;
+  {
+    MutexLock lock(&mutex_);
+    block = Control({header.generation, lsn});
+  }
+  status = control_file_->Write(block);
+  if (!status.ok()) return Fail(status);
+  // What could not be removed is not part of the log, and goes at the next open.
+  (void)RemoveFiles(fs_, directory_, unlink);
+  return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};
+}
+
+std::vector<std::string> SegmentStore::Replace(std::vector<SegmentRef> kept, FreshSegment& fresh) {
+  std::vector<std::string> unlink;
+  MutexLock lock(&mutex_);
+  for (const SegmentRef& segment : segments_) {
+    if (kept.empty() || segment.generation > kept.back().generation) {
+      unlink.push_back(SegmentName(segment.generation));
+    }
+  }
+  for (size_t i = 1; i < prepared_.size(); ++i) {
+    unlink.push_back(SegmentName(prepared_[i].generation));
+  }
+  segments_.assign(kept.begin(), kept.end());
+  segments_.push_back(RefOf(*fresh.segment));
+  segments_.back().pin = std::make_shared<int>(0);
+  if (kept.empty()) first_generation_ = fresh.segment->header.generation;
+  prepared_.clear();
+  current_ = 0;
+  prepared_.push_back({fresh.segment->header.generation, fresh.segment->header.salt,
+                       fresh.allocated_bytes, fresh.segment});
+  allocated_ = fresh.allocated_bytes;
+  fill_ = wanted_ = 0;
+  note_from_ = 0;
+  ++truncations_;
+  progress_.NotifyAll();
+  return unlink;
+}
+
+absl::Status SegmentStore::MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest) {
+  MutexLock control_lock(&control_mutex_);
+  ControlBlock block;
+  {
+    MutexLock lock(&mutex_);
+    block = Control({segments_.back().generation, last_lsn});
+    // Spares hold nothing; their loss is none.
+    block.entries.resize(1);
+  }
+  block.closed = true;
+  block.closed_end = end;
+  block.closed_digest = digest;
+  // Into both slots, so that damage to one of them leaves the word.
+  absl::Status status = control_file_->Write(block);
+  return status.ok() ? control_file_->Write(block) : status;
+}
+
+}  // namespace seawall

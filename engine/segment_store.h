@@ -1,0 +1,176 @@
+// The segments of an open log: which there are, which one comes next, which may go. A background
+// thread works ahead of the writer: it writes zeros into the segment that is being filled, makes
+// spare segments, and recycles or unlinks what was trimmed.
+#ifndef SEAWALL_ENGINE_SEGMENT_STORE_H_
+#define SEAWALL_ENGINE_SEGMENT_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/control_file.h"
+#include "engine/mutex.h"
+#include "engine/recovery.h"
+#include "engine/segment.h"
+#include "seawall/options.h"
+#include "seawall/stats.h"
+
+namespace seawall {
+
+// Up to `lsn`, everything is durable; the last sync that said so was of this segment.
+struct DurablePoint {
+  uint64_t generation = 0;
+  Lsn lsn = 0;
+};
+
+struct SegmentStoreCallbacks {
+  // What CONTROL may say. Called without the store's locks.
+  std::function<DurablePoint()> durable_point;
+  // A failed sync of a segment that holds records, or of CONTROL: the log must latch it.
+  std::function<void(const absl::Status&)> on_failure;
+};
+
+// Thread-safe. Lock order: control_mutex_, then the group commit's mutex, then mutex_.
+class SegmentStore {
+ public:
+  SegmentStore(FileSystem* fs, std::string directory, const Options& options);
+  ~SegmentStore();
+
+  // Takes over a recovered log and starts the thread. Returns the segment to write to.
+  std::shared_ptr<WritableSegment> Start(RecoveredLog log, SegmentStoreCallbacks callbacks);
+  // Stops the thread; a job that it is in is finished first. Wakes those that wait.
+  void Stop();
+
+  // ---- For the writer. It fills one segment after the other: the one that Start() or TakeSpare()
+  // returned last is "the current one", and named by its generation.
+
+  // How far the current segment may be filled: these bytes are on disk. Grows only.
+  uint64_t allocated_bytes() const { return allocated_.load(std::memory_order_acquire); }
+  // Says that the current segment is filled up to `end`; starts work ahead of need.
+  void NoteFill(uint64_t end);
+  // Waits until the current segment may be filled up to `end`, or another one is current. Fails if
+  // an attempt to make room failed: ResourceExhausted on a full disk. The next call tries again.
+  absl::Status WaitForSpace(uint64_t generation, uint64_t end);
+  // The next segment, if one is ready; it is current then.
+  std::shared_ptr<WritableSegment> TakeSpare();
+  // Waits until one is ready, or another one is current; fails as WaitForSpace does.
+  absl::Status WaitForSpare(uint64_t generation);
+  // The first group of a segment was written: the one before it ended so.
+  void Begin(const WritableSegment& segment, uint64_t predecessor_end, uint64_t predecessor_digest);
+
+  // ---- For everybody
+
+  // The segment that holds `lsn`, which is not above the written ones; none below the first. The
+  // copy pins the file.
+  std::optional<SegmentRef> Locate(Lsn lsn) const;
+  Lsn first_lsn() const;
+  // Counts the TruncateAfter calls that changed the log.
+  uint64_t truncations() const;
+  void AddStats(Stats* stats) const;
+
+  // Gives up whole segments below `lsn`. Durable on return.
+  absl::Status TrimBefore(Lsn lsn);
+
+  // Replaces everything above `lsn` by a fresh segment, and returns it. Nobody appends meanwhile.
+  struct Truncated {
+    std::shared_ptr<WritableSegment> segment;
+    uint64_t end = 0;
+    uint64_t digest = 0;
+  };
+  absl::StatusOr<Truncated> TruncateAfter(Lsn lsn);
+
+  // Writes that the log was closed at this end. After Stop().
+  absl::Status MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest);
+
+ private:
+  // A prepared segment that is not known to be sealed: CONTROL lists it.
+  struct Prepared {
+    uint64_t generation = 0;
+    uint64_t salt = 0;
+    uint64_t allocated_bytes = 0;
+    std::shared_ptr<WritableSegment> file;
+  };
+  enum class Job { kNone, kExtend, kSpare, kRemove };
+
+  void Run();
+  Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayPrepare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Do(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Extend() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status MakeSpare() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t Spares() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return prepared_.size() - current_ - 1;
+  }
+  // Reports a failure that may concern acknowledged records, and returns it.
+  absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What CONTROL says now.
+  ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Truncated> CutAfter(Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
+  // Makes `fresh` the last segment, behind `kept`; returns the files that are no longer needed.
+  std::vector<std::string> Replace(std::vector<SegmentRef> kept, FreshSegment& fresh)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Finds the end of record `lsn` in `segment`, and what of its group is to be copied.
+  absl::Status FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
+                       SegmentHeader* header) const;
+
+  FileSystem* const fs_;
+  const std::string directory_;
+  const Options options_;
+  SegmentStoreCallbacks callbacks_;
+  std::thread thread_;
+
+  // Orders writes of CONTROL.
+  mutable Mutex control_mutex_;
+  std::unique_ptr<ControlFile> control_file_ ABSL_GUARDED_BY(control_mutex_);
+
+  // Of the current segment: equals prepared_[current_].allocated_bytes, readable without the lock.
+  std::atomic<uint64_t> allocated_{0};
+  // The fill from which on NoteFill() has something to say; ~0 for nothing.
+  std::atomic<uint64_t> note_from_{0};
+
+  mutable Mutex mutex_;
+  CondVar work_;      // for the thread
+  CondVar progress_;  // for those that wait for the thread
+  LogId log_id_ ABSL_GUARDED_BY(mutex_) = {};
+  // All segments that hold records, oldest first; the last one is being written.
+  std::deque<SegmentRef> segments_ ABSL_GUARDED_BY(mutex_);
+  // The last of segments_, those that were taken after it, then the spares. Not empty.
+  std::deque<Prepared> prepared_ ABSL_GUARDED_BY(mutex_);
+  size_t current_ ABSL_GUARDED_BY(mutex_) = 0;   // index in prepared_
+  uint64_t fill_ ABSL_GUARDED_BY(mutex_) = 0;    // of the current one
+  uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;  // fill that somebody waits for
+  bool spare_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t truncations_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
+  // Jobs that make room, done so far, and the status of the last one. After a failure nothing is
+  // done ahead of need until somebody waits again.
+  uint64_t attempts_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::StatusCode attempt_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
+  std::string attempt_message_ ABSL_GUARDED_BY(mutex_);
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is in a job
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  Stats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_SEGMENT_STORE_H_

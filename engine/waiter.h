@@ -1,0 +1,77 @@
+// Waiting on one word by futex(2): one targeted wake per waiter, and none where nobody sleeps. A
+// condition variable would cost each waiter the log's mutex once more when it wakes.
+#ifndef SEAWALL_ENGINE_WAITER_H_
+#define SEAWALL_ENGINE_WAITER_H_
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <climits>
+#include <cstdint>
+
+#include "seawall/types.h"
+
+namespace seawall {
+
+// Sleeps while *word == expected. May return early: callers loop over their condition.
+inline void FutexWait(const std::atomic<uint32_t>* word, uint32_t expected) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+
+// Wakes those that sleep on `word`. Only the address counts: the word may be gone already, then
+// nobody sleeps there, or somebody else wakes once for nothing.
+inline void FutexWake(const std::atomic<uint32_t>* word) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+// A thread that waits for a watermark, on its own stack.
+struct Waiter {
+  enum State : uint32_t { kParked, kReached, kFailed, kLead };
+
+  Lsn lsn = 0;
+  Durability level = Durability::kDurable;
+  Waiter* next = nullptr;
+  // Leaves kParked once, set by the leader under the log's mutex; from then on the waiter may be
+  // gone.
+  std::atomic<uint32_t> state{kParked};
+
+  State Park() {
+    uint32_t now;
+    while ((now = state.load(std::memory_order_acquire)) == kParked) FutexWait(&state, kParked);
+    return static_cast<State>(now);
+  }
+};
+
+// Counts the threads that are copying into a buffer; one thread waits for zero.
+class CopyCount {
+ public:
+  void Add() { count_.fetch_add(1, std::memory_order_relaxed); }
+
+  void Done() {
+    if (count_.fetch_sub(1, std::memory_order_release) == (kSleeping | 1)) FutexWake(&count_);
+  }
+
+  // After it, everything copied is visible. Nobody may Add() meanwhile.
+  void WaitForNone() {
+    constexpr int kSpins = 200;  // a copy of a small record takes less
+    for (int i = 0; i < kSpins; ++i) {
+      if (count_.load(std::memory_order_acquire) == 0) return;
+    }
+    uint32_t now = count_.fetch_or(kSleeping, std::memory_order_acquire) | kSleeping;
+    while (now != kSleeping) {
+      FutexWait(&count_, now);
+      now = count_.load(std::memory_order_acquire);
+    }
+    count_.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr uint32_t kSleeping = uint32_t{1} << 31;
+  std::atomic<uint32_t> count_{0};
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_WAITER_H_
