@@ -9,7 +9,7 @@
 namespace seawall {
 namespace {
 
-constexpr uint64_t kSlots = 2;
+constexpr uint64_t kSlots = kControlSlots;
 
 }  // namespace
 

@@ -1,6 +1,8 @@
-// The CONTROL file: what is known to be durable about a log as a whole, in two slots that are
-// written in turn, so that a torn write leaves the other one. Every fact in it is a lower bound
-// (format.h, ControlBlock): an older block is never wrong, it only proves less.
+// The CONTROL file: what is known to be durable about a log as a whole, in slots that are written
+// in turn, so that a torn write leaves the others. Three, not two: the newest may be one whose sync
+// failed, which is read from the page cache and not on disk; the next write must leave both it and
+// the one before. Every fact in it is a lower bound (format.h, ControlBlock): an older block proves
+// less.
 #ifndef SEAWALL_ENGINE_CONTROL_FILE_H_
 #define SEAWALL_ENGINE_CONTROL_FILE_H_
 
@@ -14,13 +16,13 @@
 
 namespace seawall {
 
-// The newest valid block. NotFound if there is no such file; DataLoss if neither slot is valid.
+// The newest valid block. NotFound if there is no such file; DataLoss if no slot is valid.
 absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory);
 
 // Thread-compatible.
 class ControlFile {
  public:
-  // Makes the file, with `block` in both slots: under another name first, synced, renamed, and the
+  // Makes the file, with `block` in all slots: under another name first, synced, renamed, and the
   // directory synced.
   static absl::StatusOr<std::unique_ptr<ControlFile>> Create(FileSystem* fs,
                                                              const std::string& directory,
@@ -30,7 +32,7 @@ class ControlFile {
                                                            const std::string& directory,
                                                            const ControlBlock& current);
 
-  // Writes `block` with the next sequence number over the older slot, and syncs. After an error
+  // Writes `block` with the next sequence number over the oldest slot, and syncs. After an error
   // the file must not be written again.
   absl::Status Write(ControlBlock block);
 

@@ -23,6 +23,7 @@ inline constexpr uint64_t kGroupHeaderBytes = 48;
 inline constexpr uint64_t kRecordHeaderBytes = 16;
 inline constexpr uint64_t kGroupUnitBytes = 8;  // groups begin and end at multiples of this
 inline constexpr uint64_t kControlSlotBytes = 4096;
+inline constexpr uint64_t kControlSlots = 3;
 inline constexpr size_t kMaxControlEntries = 8;
 
 using LogId = std::array<uint64_t, 2>;
@@ -135,7 +136,7 @@ class RecordCursor {
   std::string error_;
 };
 
-// ---- Control file: facts that are known to be durable, in two slots written in turn.
+// ---- Control file: facts that are known to be durable, in slots written in turn.
 
 // A segment that is prepared but not known to be sealed: it must be there, this long, with this
 // salt.

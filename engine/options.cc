@@ -20,9 +20,8 @@ constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
 }  // namespace
 
 uint64_t Options::MaxBatchBytes() const {
-  // A group at the worst alignment, alone in its buffer or its segment.
-  uint64_t room = std::min(buffer_bytes, segment_bytes - kSegmentHeaderBytes);
-  return room - kGroupHeaderBytes - std::max<uint64_t>(group_alignment_bytes, kGroupUnitBytes);
+  // A group alone in its buffer or its segment; padding goes into the block where it ends.
+  return std::min(buffer_bytes, segment_bytes - kSegmentHeaderBytes) - kGroupHeaderBytes;
 }
 
 absl::Status Options::Validate() const {

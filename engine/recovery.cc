@@ -15,11 +15,12 @@ namespace {
 // A tail that ends below this is copied rather than kept as a segment of its own.
 constexpr uint64_t kSmallTailBytes = uint64_t{1} << 20;
 
-// What a segment file turned out to be. `header` counts for kSpare, kBegun and kMislabelled.
+// What a segment file turned out to be. `header` counts unless kUnreadable.
 enum class FileKind {
   kSpare,
   kBegun,
   kMislabelled,  // a valid header of another generation
+  kForeign,      // a valid header of another log
   kUnreadable,   // no valid header: zeros, something else, or too short
 };
 
@@ -66,6 +67,7 @@ class Planner {
   absl::Status WalkChain();
   absl::Status CheckEntry(const SegmentFile& file) const;
   absl::Status MissingSegment(uint64_t generation, std::string_view why) const;
+  absl::Status ForeignSegment(const SegmentFile& file) const;
   absl::StatusOr<TailScan> ScanTail();
   absl::Status DecideEnd(bool carry_small_tail);
   absl::Status SurveyBehind(const TailScan& scan, TailFacts* facts);
@@ -78,8 +80,10 @@ class Planner {
   RecoveryPlan plan_;
   std::vector<uint64_t> generations_;  // of the files that are there, descending
   SegmentFile tail_;
-  // Prepared but with an unreadable header; may hold groups if that is damage.
-  std::vector<SegmentFile> unreadable_;
+  // Behind the tail, without a header of their own; they may hold groups if that is damage.
+  std::vector<SegmentFile> doubtful_;
+  // Files behind the tail that are another log's; not ours to remove.
+  std::vector<uint64_t> foreign_;
   // The control file's own proof, if it speaks of this tail.
   Lsn control_durable_lsn_ = 0;
   std::string proof_;  // what proves that more had been acknowledged
@@ -143,9 +147,8 @@ absl::StatusOr<SegmentFile> Planner::ReadSegment(uint64_t generation) {
       break;
   }
   if (plan_.exists && found.header.log_id != plan_.control.log_id) {
-    return absl::DataLossError(absl::StrCat(
-        found.path, ", offset 16: expected log id ", LogIdToString(plan_.control.log_id),
-        ", found ", LogIdToString(found.header.log_id), ": a segment of another log"));
+    found.kind = FileKind::kForeign;
+    return found;
   }
   if (found.header.generation != generation) {
     found.kind = FileKind::kMislabelled;
@@ -166,6 +169,12 @@ absl::Status Planner::MissingSegment(uint64_t generation, std::string_view why) 
   return absl::DataLossError(absl::StrCat(JoinPath(directory_, SegmentName(generation)),
                                           ", offset 0: expected segment ", generation, " (",
                                           std::string(why), "), found no such file"));
+}
+
+absl::Status Planner::ForeignSegment(const SegmentFile& file) const {
+  return absl::DataLossError(
+      absl::StrCat(file.path, ", offset 16: expected log id ", LogIdToString(plan_.control.log_id),
+                   ", found ", LogIdToString(file.header.log_id), ": a segment of another log"));
 }
 
 // Without a control file, a log was never ready to be used, unless the file was lost.
@@ -199,7 +208,7 @@ absl::Status Planner::CheckEntry(const SegmentFile& file) const {
                         absl::StrCat("expected at least ", entry->allocated_bytes,
                                      " bytes, found the end of the file"));
   }
-  if (file.kind != FileKind::kUnreadable && file.kind != FileKind::kMislabelled &&
+  if ((file.kind == FileKind::kSpare || file.kind == FileKind::kBegun) &&
       file.header.salt != entry->salt) {
     return DamageStatus(file.path, 40,
                         absl::StrCat("expected salt ", entry->salt, ", found ", file.header.salt,
@@ -208,17 +217,10 @@ absl::Status Planner::CheckEntry(const SegmentFile& file) const {
   return absl::OkStatus();
 }
 
-// A file behind the tail: a spare, a preparation that was not finished, or damage.
-absl::Status Planner::CheckUnbegun(const SegmentFile& file) {
-  const bool prepared = EntryOf(file.generation) != nullptr;
-  if (file.kind == FileKind::kMislabelled &&
-      (prepared || file.header.generation >= plan_.control.first_generation)) {
-    return DamageStatus(file.path, 32,
-                        absl::StrCat("expected the header of generation ", file.generation,
-                                     ", found that of generation ", file.header.generation));
-  }
-  return CheckEntry(file);
-}
+// A file behind the tail: a spare, a preparation that was not finished, or damage. Without an entry
+// in the control file it never held a record, and may hold any bytes: after a power loss, sectors
+// that were never synced may show what some other file had there, an old header even.
+absl::Status Planner::CheckUnbegun(const SegmentFile& file) { return CheckEntry(file); }
 
 // The tail is the last segment that was begun.
 absl::Status Planner::FindTail() {
@@ -232,7 +234,8 @@ absl::Status Planner::FindTail() {
     }
     absl::Status status = CheckUnbegun(*file);
     if (!status.ok()) return status;
-    if (file->kind == FileKind::kUnreadable) unreadable_.push_back(std::move(*file));
+    if (file->kind == FileKind::kForeign) foreign_.push_back(generation);
+    if (file->kind != FileKind::kSpare) doubtful_.push_back(std::move(*file));
   }
   const uint64_t known = plan_.control.tail_generation;
   if (tail_.file == nullptr || tail_.generation < known) {
@@ -266,6 +269,7 @@ absl::Status Planner::WalkChain() {
     }
     absl::StatusOr<SegmentFile> file = ReadSegment(generation);
     if (!file.ok()) return file.status();
+    if (file->kind == FileKind::kForeign) return ForeignSegment(*file);
     if (file->kind == FileKind::kMislabelled) {
       return DamageStatus(file->path, 32,
                           absl::StrCat("expected the header of generation ", generation,
@@ -355,18 +359,21 @@ absl::Status Planner::SurveyBehind(const TailScan& scan, TailFacts* facts) {
   return CheckLaterFiles(scan.last_lsn + 1, facts);
 }
 
-// A prepared segment without a valid header: it was being begun when the power failed, or its
-// header is damaged. In the latter case its groups may prove that they were acknowledged.
+// A prepared segment without its header was being begun when the power failed; or its header is
+// damaged, or another file stands in its place. Then groups in it may prove that.
 absl::Status Planner::CheckLaterFiles(Lsn next_lsn, TailFacts* facts) {
-  for (const SegmentFile& file : unreadable_) {
-    const ControlEntry* entry = EntryOf(file.generation);
-    if (entry == nullptr) continue;
-    SegmentScanner scanner(file.file.get(), file.path, entry->salt);
-    absl::StatusOr<Remnants> remnants = scanner.Survey(kSegmentHeaderBytes, file.bytes);
-    if (!remnants.ok()) return remnants.status();
-    if (remnants->groups_end > kSegmentHeaderBytes && remnants->durable_lsn >= next_lsn) {
+  for (const SegmentFile& file : doubtful_) {
+    if (EntryOf(file.generation) == nullptr) continue;
+    for (const ControlEntry& entry : plan_.control.entries) {
+      SegmentScanner scanner(file.file.get(), file.path, entry.salt);
+      absl::StatusOr<Remnants> remnants = scanner.Survey(kSegmentHeaderBytes, file.bytes);
+      if (!remnants.ok()) return remnants.status();
+      if (remnants->groups_end == kSegmentHeaderBytes || remnants->durable_lsn < next_lsn) {
+        continue;
+      }
       facts->acknowledged_beyond = true;
-      proof_ = absl::StrCat("a group in ", file.path, ", whose header is damaged, knew record ",
+      proof_ = absl::StrCat("a group of generation ", entry.generation, " in ", file.path,
+                            ", which has not the header of a segment that was begun, knew record ",
                             remnants->durable_lsn, " to be durable");
     }
   }
@@ -455,6 +462,7 @@ absl::Status Planner::DecideEnd(bool carry_small_tail) {
 void Planner::CollectGarbage() {
   for (uint64_t generation : generations_) {
     auto retained = [generation](const SegmentRef& s) { return s.generation == generation; };
+    if (std::count(foreign_.begin(), foreign_.end(), generation) > 0) continue;
     if (std::none_of(plan_.segments.begin(), plan_.segments.end(), retained)) {
       plan_.garbage.push_back(SegmentName(generation));
     }

@@ -512,7 +512,7 @@ absl::Status SegmentStore::MarkClosed(Lsn last_lsn, uint64_t end, uint64_t diges
   block.closed = true;
   block.closed_end = end;
   block.closed_digest = digest;
-  // Into both slots, so that damage to one of them leaves the word.
+  // Into two slots, so that damage to one of them leaves the word.
   absl::Status status = control_file_->Write(block);
   return status.ok() ? control_file_->Write(block) : status;
 }

@@ -1,0 +1,354 @@
+// Every moment at which the machine may crash under a workload, and what the disk may hold then:
+// each such disk is opened, and held against what the log had promised (like ALICE, Pillai et al.,
+// OSDI 2014, and CrashMonkey, Mohan et al., OSDI 2018).
+//
+// For each disk: it opens, since a crash is no damage; what is recovered is a prefix with all that
+// was acknowledged, byte-identical, batches whole; a power loss right after opening keeps it;
+// opening again gives the same; and the log goes on. A sample of the disks is crashed again at
+// every moment of the recovery.
+//
+// SEAWALL_CRASH_SEED chooses other samples, SEAWALL_CRASH_SCALE multiplies their number.
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "seawall/log.h"
+#include "seawall/testing/crash_file_system.h"
+#include "tests/crash_model.h"
+
+namespace seawall {
+namespace {
+
+constexpr char kDirectory[] = "/data/log";
+
+uint64_t EnvironmentOr(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+uint64_t Seed() {
+  static const uint64_t seed = EnvironmentOr("SEAWALL_CRASH_SEED", 20261121);
+  return seed;
+}
+
+uint64_t Scale() { return EnvironmentOr("SEAWALL_CRASH_SCALE", 1); }
+
+struct Configuration {
+  friend std::ostream& operator<<(std::ostream& out, const Configuration& configuration) {
+    return out << configuration.name;
+  }
+
+  std::string name;
+  CrashOptions crash;
+  std::function<void(Options*)> adjust;
+  size_t thinning = 3;
+};
+
+class Explorer {
+ public:
+  explicit Explorer(const Configuration& configuration) : configuration_(configuration) {}
+
+  Options LogOptions(FileSystem* fs) const {
+    Options options = ModelledLog::SmallOptions(fs);
+    if (configuration_.adjust) configuration_.adjust(&options);
+    return options;
+  }
+
+  // Runs `workload` on a fresh disk and explores each of its moments.
+  void Explore(const std::function<void(Explorer*, ModelledLog*)>& workload,
+               size_t images_per_moment) {
+    images_per_moment_ = images_per_moment;
+    disks_.push_back(std::make_unique<CrashFileSystem>(configuration_.crash));
+    ASSERT_EQ(disks_.back()->MakeDirectory("/data"), 0);
+    ASSERT_EQ(disks_.back()->SyncDirectory("/"), 0);
+    ModelledLog model(kDirectory, LogOptions(disks_.back().get()));
+    Watch(&model);
+    workload(this, &model);
+    disks_.back()->SetCallHook(nullptr);
+    if (!::testing::Test::HasFailure()) {
+      moment_ = "at the end";
+      CheckState(disks_.back()->Capture(), model.worlds(), images_per_moment_, /*depth=*/0);
+    }
+    model.Drop();
+  }
+
+  // SIGKILL: the page cache stays, all that is not written is lost.
+  void Kill(ModelledLog* model) {
+    disks_.back()->SetCallHook(nullptr);
+    disks_.push_back(disks_.back()->Clone());
+    disks_[disks_.size() - 2]->Freeze();
+    model->Drop();
+    model->set_file_system(disks_.back().get());
+    Watch(model);
+  }
+
+  uint64_t states() const { return states_; }
+  uint64_t nested() const { return nested_; }
+
+ private:
+  void Watch(ModelledLog* model) {
+    disks_.back()->SetCallHook(
+        [this, model](const FileSystemCall& call, CrashPhase, const CaptureFn& capture) {
+          if (::testing::Test::HasFailure()) return;
+          moment_ = absl::StrCat("life ", disks_.size(), ", before call ", call.ordinal, " ",
+                                 CallKindName(call.kind), " ", call.path, " at ", call.offset);
+          CheckState(capture(), model->worlds(), images_per_moment_, /*depth=*/0);
+        });
+  }
+
+  void CheckState(const CrashState& state, const std::vector<World>& worlds, size_t images,
+                  int depth) {
+    // The process is killed, the machine is not; or the power fails some time later.
+    if (depth == 0) CheckDisk(state.Kill(), worlds, depth, "killed");
+    const uint64_t seed = Seed() + 1000003 * ++moments_;
+    state.ForEachImage(images * Scale(), seed,
+                       [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
+                         CheckDisk(std::move(disk), worlds, depth, choice.ToString());
+                         if (::testing::Test::HasFailure()) {
+                           std::cerr << state.Describe(choice) << "\n";
+                         }
+                         return !::testing::Test::HasFailure();
+                       });
+  }
+
+  void CheckDisk(std::unique_ptr<CrashFileSystem> disk, const std::vector<World>& worlds, int depth,
+                 const std::string& choice) {
+    if (::testing::Test::HasFailure()) return;
+    ++states_;
+    if (depth > 0) ++nested_;
+    const std::string where = absl::StrCat(configuration_.name, ", ", moment_, ", choice ", choice,
+                                           ", seed ", Seed(), ", depth ", depth);
+    // One disk in some is crashed again, at each moment of its recovery.
+    const bool crash_recovery = depth < 2 && states_ % (depth == 0 ? 61 : 17) == 0;
+    if (crash_recovery) {
+      const std::string outer = moment_;
+      disk->SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn& capture) {
+        moment_ = absl::StrCat(outer, ", then before call ", call.ordinal, " ",
+                               CallKindName(call.kind), " ", call.path, " of the recovery");
+        CheckState(capture(), worlds, /*images=*/3, depth + 1);
+        moment_ = outer;
+      });
+    }
+    Contents first;
+    {
+      absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, LogOptions(disk.get()));
+      disk->SetCallHook(nullptr);
+      ASSERT_TRUE(log.ok()) << where << ": " << log.status().message();
+      absl::StatusOr<Contents> contents = ReadAll(log->get());
+      ASSERT_TRUE(contents.ok()) << where << ": " << contents.status().message();
+      const std::string violation = Violation(worlds, *contents);
+      ASSERT_EQ(violation, "") << where;
+      first = std::move(*contents);
+      // What was served survives whatever comes next.
+      disk->Capture().ForEachImage(
+          1, states_, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> later) {
+            CheckSame(later.get(), first, absl::StrCat(where, ", power lost after opening"));
+            return true;
+          });
+      disk->Freeze();  // killed: no clean close
+    }
+    if (::testing::Test::HasFailure() || states_ % 4 != 0) return;
+    CheckGoesOn(disk->Clone(), first, where);
+  }
+
+  void CheckSame(CrashFileSystem* disk, const Contents& expected, const std::string& where) {
+    ++states_;
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, LogOptions(disk));
+    ASSERT_TRUE(log.ok()) << where << ": " << log.status().message();
+    absl::StatusOr<Contents> contents = ReadAll(log->get());
+    ASSERT_TRUE(contents.ok()) << where << ": " << contents.status().message();
+    ASSERT_TRUE(*contents == expected)
+        << where << ": found records " << contents->first_lsn << ".." << contents->last_lsn()
+        << ", expected " << expected.first_lsn << ".." << expected.last_lsn();
+    disk->Freeze();
+  }
+
+  void CheckGoesOn(std::unique_ptr<CrashFileSystem> disk, Contents contents,
+                   const std::string& where) {
+    {
+      absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, LogOptions(disk.get()));
+      ASSERT_TRUE(log.ok()) << where << ": " << log.status().message();
+      absl::StatusOr<Lsn> lsn = (*log)->AppendDurable("one more");
+      ASSERT_TRUE(lsn.ok()) << where << ": " << lsn.status().message();
+      ASSERT_EQ(*lsn, contents.last_lsn() + 1) << where;
+      contents.records.push_back("one more");
+      disk->Freeze();
+    }
+    std::unique_ptr<CrashFileSystem> lost = disk->Capture().PowerLoss(CrashChoice());
+    CheckSame(lost.get(), contents, absl::StrCat(where, ", after one more record"));
+  }
+
+  const Configuration& configuration_;
+  std::vector<std::unique_ptr<CrashFileSystem>> disks_;
+  size_t images_per_moment_ = 0;
+  std::string moment_;
+  // The hook runs on any thread, but under the file system's lock.
+  uint64_t moments_ = 0;
+  uint64_t states_ = 0;
+  uint64_t nested_ = 0;
+};
+
+std::vector<Configuration> Configurations() {
+  Configuration plain{"plain", {}, nullptr, 1};
+  Configuration strict{"strict sectors", {}, [](Options* o) { o->group_alignment_bytes = 512; }};
+  strict.crash.strict_sectors = true;
+  Configuration strict_block{
+      "strict blocks", {}, [](Options* o) { o->group_alignment_bytes = 4096; }};
+  strict_block.crash.strict_sectors = true;
+  strict_block.crash.sector_bytes = 4096;
+  Configuration dsync{"O_DSYNC", {}, [](Options* o) { o->sync_method = SyncMethod::kODsync; }};
+  Configuration direct{"O_DIRECT", {}, [](Options* o) { o->direct_io = true; }};
+  return {plain, strict, strict_block, dsync, direct};
+}
+
+class CrashExplorerTest : public ::testing::TestWithParam<Configuration> {
+ protected:
+  void Explore(const std::string& name,
+               const std::function<void(Explorer*, ModelledLog*)>& workload,
+               size_t images_per_moment = 12) {
+    Explorer explorer(GetParam());
+    explorer.Explore(workload, std::max<size_t>(2, images_per_moment / GetParam().thinning));
+    std::cout << "crash states: " << explorer.states() << " (" << explorer.nested()
+              << " during recovery) for " << name << ", " << GetParam().name << "\n";
+  }
+};
+
+#define EXPECT_STATUS_OK(expression)                          \
+  do {                                                        \
+    absl::Status status_of_it = (expression);                 \
+    EXPECT_TRUE(status_of_it.ok()) << status_of_it.message(); \
+  } while (false)
+
+TEST_P(CrashExplorerTest, FirstCreation) {
+  Explore(
+      "first creation",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        EXPECT_STATUS_OK(log->Append(20, Durability::kDurable));
+      },
+      100);
+}
+
+TEST_P(CrashExplorerTest, LoneCommits) {
+  Explore("lone commits", [](Explorer*, ModelledLog* log) {
+    EXPECT_STATUS_OK(log->Open());
+    for (int i = 0; i < 12; ++i) {
+      EXPECT_STATUS_OK(log->Append(static_cast<size_t>(i) * 37, Durability::kDurable));
+    }
+  });
+}
+
+TEST_P(CrashExplorerTest, GroupsWrittenButNotSynced) {
+  Explore("groups", [](Explorer*, ModelledLog* log) {
+    EXPECT_STATUS_OK(log->Open());
+    for (int i = 0; i < 8; ++i) {
+      for (int j = 0; j < 3; ++j) EXPECT_STATUS_OK(log->Append(300));
+      EXPECT_STATUS_OK(log->Wait(i % 3 == 2 ? Durability::kDurable : Durability::kWritten));
+    }
+  });
+}
+
+TEST_P(CrashExplorerTest, AtomicBatches) {
+  Explore("atomic batches", [](Explorer*, ModelledLog* log) {
+    EXPECT_STATUS_OK(log->Open());
+    for (size_t i = 1; i < 8; ++i) {
+      EXPECT_STATUS_OK(
+          log->AppendBatch(i, 900 / i, i % 2 == 0 ? Durability::kDurable : Durability::kWritten));
+    }
+  });
+}
+
+TEST_P(CrashExplorerTest, Rollover) {
+  Explore("rollover", [](Explorer*, ModelledLog* log) {
+    EXPECT_STATUS_OK(log->Open());
+    for (int i = 0; i < 24; ++i) {
+      EXPECT_STATUS_OK(log->Append(1500, i % 4 == 3 ? Durability::kDurable : Durability::kWritten));
+    }
+  });
+}
+
+TEST_P(CrashExplorerTest, TrimAndRecycle) {
+  Explore(
+      "trim and recycle",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        for (Lsn i = 1; i <= 40; ++i) {
+          EXPECT_STATUS_OK(log->Append(1500, Durability::kDurable));
+          if (i % 9 == 0) EXPECT_STATUS_OK(log->TrimBefore(i - 3));
+        }
+      },
+      8);
+}
+
+TEST_P(CrashExplorerTest, TruncateBack) {
+  Explore("truncate back", [](Explorer*, ModelledLog* log) {
+    EXPECT_STATUS_OK(log->Open());
+    for (int round = 0; round < 4; ++round) {
+      for (int i = 0; i < 9; ++i) EXPECT_STATUS_OK(log->Append(900));
+      EXPECT_STATUS_OK(log->TruncateAfter(log->last_lsn() - (round == 1 ? 9 : 4)));
+      EXPECT_STATUS_OK(log->Append(500, Durability::kDurable));
+    }
+    EXPECT_STATUS_OK(log->TruncateAfter(0));
+    EXPECT_STATUS_OK(log->Append(500, Durability::kDurable));
+  });
+}
+
+TEST_P(CrashExplorerTest, OpenAndCloseAgain) {
+  Explore("open and close again", [](Explorer*, ModelledLog* log) {
+    for (int life = 0; life < 4; ++life) {
+      EXPECT_STATUS_OK(log->Open());
+      EXPECT_STATUS_OK(log->Append(700, Durability::kDurable));
+      EXPECT_STATUS_OK(log->Append(700));
+      EXPECT_STATUS_OK(log->Close());
+      log->Drop();
+    }
+  });
+}
+
+// A process is killed; the next one opens what it finds in the page cache.
+TEST_P(CrashExplorerTest, KilledThenOpened) {
+  Explore("killed, then opened", [](Explorer* explorer, ModelledLog* log) {
+    for (int life = 0; life < 4; ++life) {
+      EXPECT_STATUS_OK(log->Open());
+      for (int i = 0; i < 4; ++i) {
+        EXPECT_STATUS_OK(log->Append(1100, i == 1 ? Durability::kDurable : Durability::kWritten));
+      }
+      explorer->Kill(log);
+    }
+    EXPECT_STATUS_OK(log->Open());
+  });
+}
+
+// A second life over the recycled files of the first: stale groups lie behind the new ones.
+TEST_P(CrashExplorerTest, SecondLifeOverRecycledFiles) {
+  Explore(
+      "second life over recycled files",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        for (Lsn i = 1; i <= 30; ++i) {
+          EXPECT_STATUS_OK(log->Append(1500, Durability::kDurable));
+          if (i == 14 || i == 25) EXPECT_STATUS_OK(log->TrimBefore(i));
+        }
+        for (int i = 0; i < 10; ++i) {
+          EXPECT_STATUS_OK(log->Append(100, Durability::kWritten));
+        }
+      },
+      8);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CrashExplorerTest, ::testing::ValuesIn(Configurations()),
+                         [](const ::testing::TestParamInfo<Configuration>& configuration) {
+                           std::string name;
+                           for (char c : configuration.param.name) {
+                             if (std::isalnum(static_cast<unsigned char>(c))) name.push_back(c);
+                           }
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace seawall
