@@ -37,6 +37,7 @@ need_build() {
   if (( ${major:-4} >= 7 )); then return; fi
   need libabsl-dev "Abseil: Status, strings, flags" test -e /usr/include/absl/base/config.h
   need libxxhash-dev "xxHash: checksums" test -e /usr/include/xxhash.h
+  need nlohmann-json3-dev "JSON: the seawall command" test -e /usr/include/nlohmann/json.hpp
   need libgtest-dev "GoogleTest: the tests" test -e /usr/include/gtest/gtest.h
   need libgmock-dev "GoogleMock: the tests' matchers" test -e /usr/include/gmock/gmock.h
   need libbenchmark-dev "Google Benchmark: bench/" test -e /usr/include/benchmark/benchmark.h

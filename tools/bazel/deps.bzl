@@ -71,6 +71,14 @@ def seawall_dependencies():
             needs = {"/usr/include/xxhash.h": "libxxhash-dev"},
         )
 
+    if "nlohmann_json" not in have:
+        # Headers only; a label of the Bazel Central Registry's module.
+        _generated_repository(
+            name = "nlohmann_json",
+            files = {"BUILD": _libraries({"json": []})},
+            needs = {"/usr/include/nlohmann/json.hpp": "nlohmann-json3-dev"},
+        )
+
     if "com_google_googletest" not in have:
         # As upstream: gtest includes gmock.
         _generated_repository(
