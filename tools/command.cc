@@ -1,0 +1,52 @@
+#include "tools/command.h"
+
+#include <cstdio>
+
+#include "absl/flags/flag.h"
+
+ABSL_FLAG(bool, json, false, "dump, verify, stat: JSON, one object a line");
+ABSL_FLAG(std::string, framing, "lines", "append, dump --raw: lines or length");
+
+namespace seawall {
+namespace {
+
+const char* NextStep(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kNotFound:
+      return "Check the path; `seawall append DIR` creates a log.";
+    case absl::StatusCode::kPermissionDenied:
+      return "Run it as a user who may read the directory and its files (append: write them).";
+    case absl::StatusCode::kUnimplemented:
+      return "Use the `seawall` of the version that wrote this log.";
+    case absl::StatusCode::kDataLoss:
+      return "Nothing was changed. `seawall verify DIR` lists all that is damaged, `seawall dump "
+             "DIR` what can still be read.";
+    case absl::StatusCode::kResourceExhausted:
+      return "Make room (disk space, quota, open files) and run it again.";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+ExitCode Fail(const std::string& command, const absl::Status& status) {
+  std::fprintf(stderr, "seawall %s: %s\n", command.c_str(), std::string(status.message()).c_str());
+  if (const char* next = NextStep(status.code())) std::fprintf(stderr, "%s\n", next);
+  return absl::IsDataLoss(status) ? kExitDamaged : kExitCouldNotRun;
+}
+
+ExitCode FailUsage(const std::string& command, const std::string& problem) {
+  std::fprintf(stderr, "seawall %s: %s\nSee `seawall %s --help`.\n", command.c_str(),
+               problem.c_str(), command.c_str());
+  return kExitCouldNotRun;
+}
+
+bool GetFraming(Framing* framing) {
+  const std::string name = absl::GetFlag(FLAGS_framing);
+  if (name != "lines" && name != "length") return false;
+  *framing = name == "lines" ? Framing::kLines : Framing::kLengthPrefix;
+  return true;
+}
+
+}  // namespace seawall

@@ -1,0 +1,48 @@
+// What the subcommands of `seawall` have in common.
+#ifndef SEAWALL_TOOLS_COMMAND_H_
+#define SEAWALL_TOOLS_COMMAND_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "tools/framing.h"
+
+// Shared by several subcommands; defined in command.cc.
+ABSL_DECLARE_FLAG(bool, json);
+ABSL_DECLARE_FLAG(std::string, framing);
+
+namespace seawall {
+
+enum ExitCode {
+  kExitOk = 0,
+  kExitDamaged = 1,      // the log has damage: what was asked for may be incomplete
+  kExitCouldNotRun = 2,  // wrong usage, no log there, no permission, an I/O error
+};
+
+struct Command {
+  std::string name;
+  std::string summary;
+  std::string help;
+  std::vector<std::string> flags;  // those that mean something to it
+  // `arguments` are the positional ones behind the subcommand's name.
+  ExitCode (*run)(const std::vector<std::string>& arguments);
+};
+
+// One file each.
+Command DumpCommand();
+Command VerifyCommand();
+Command StatCommand();
+Command AppendCommand();
+
+// Prints "seawall NAME: <message>" on standard error, and below it what to do next.
+ExitCode Fail(const std::string& command, const absl::Status& status);
+ExitCode FailUsage(const std::string& command, const std::string& problem);
+
+// From --framing. False if that is neither "lines" nor "length".
+bool GetFraming(Framing* framing);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_TOOLS_COMMAND_H_

@@ -1,0 +1,323 @@
+// seawall dump: the records of a log, and what they lie in.
+#include <cstdio>
+#include <limits>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/command.h"
+#include "tools/json.h"
+#include "tools/log_view.h"
+#include "tools/output.h"
+#include "tools/segment_walk.h"
+
+ABSL_FLAG(uint64_t, from, 0, "dump: the first record (LSN); 0 is the first retained one");
+ABSL_FLAG(uint64_t, to, std::numeric_limits<uint64_t>::max(), "dump: the last record (LSN)");
+ABSL_FLAG(uint64_t, limit, std::numeric_limits<uint64_t>::max(), "dump: at most so many records");
+ABSL_FLAG(bool, hex, false, "dump: payloads in hexadecimal");
+ABSL_FLAG(bool, raw, false, "dump: payloads only, byte for byte");
+
+namespace seawall {
+namespace {
+
+constexpr char kHelp[] = R"(seawall dump: prints the records of a log, and what they lie in.
+
+Usage: seawall dump [FLAGS] DIR
+
+  --from=LSN        begin with this record (default: the first retained one)
+  --to=LSN          end with this record
+  --limit=N         print at most N records
+  --hex             payloads in hexadecimal, as a hex dump or in JSON's "payload_hex"
+  --json            one JSON object a line; "type" is segment, group, record, problem or note
+  --raw             payloads only, byte for byte, nothing between them
+  --framing=length  with --raw: before each payload its length, 4 bytes little-endian
+
+The text form is for people: it escapes bytes that are not printable ASCII, and cuts payloads after
+200 bytes and says so. The other forms give all. In JSON a payload that is UTF-8 is "payload",
+another one "payload_base64".
+
+Records are listed below the group that they were written in (one write, one sync), groups below
+their segment (one file). "durable 41" is what the writer knew to be durable when it sealed the
+group. A "+" behind an LSN: the atomic batch goes on with the next record.
+
+--raw is the inverse of append: `append` then `dump --raw` gives the input back, the last line
+without a newline included. Records that hold newlines of their own, or none, come back apart with
+--framing=length on both sides.
+
+It reads only, beside a live writer too, and ends where the log ended when it began. Records that
+the writer trims away before they are reached are left out, and a note says so; with --raw, where a
+gap could not be seen, that is an error.
+
+Behind damage it goes on with the next group that is whole; --raw stops there.
+
+Exit status: 0 done, 1 damage was met, 2 could not be done.
+
+Examples:
+  seawall dump --limit=10 /var/lib/app/log            # the first ten records
+  seawall dump --from=5000 --to=5010 --hex /var/lib/app/log
+  seawall dump --json /var/lib/app/log | jq -r 'select(.type=="record") | .payload'
+  seawall append /tmp/copy <input; seawall dump --raw /tmp/copy | cmp - input
+  seawall dump --raw --framing=length /tmp/a | seawall append --framing=length /tmp/b
+)";
+
+constexpr size_t kShownBytes = 200;
+
+struct Selection {
+  Lsn from = 0;
+  Lsn to = 0;
+  uint64_t limit = 0;
+};
+
+// One per form of output.
+class Printer {
+ public:
+  virtual ~Printer() = default;
+  virtual void OnSegment(const SegmentRef&) {}
+  virtual void OnGroup(const SegmentRef&, const Group&) {}
+  virtual void OnRecord(const SegmentRef&, const Record&, uint64_t offset) = 0;
+  // False: nothing sensible can follow.
+  virtual bool OnProblem(const Problem& problem) = 0;
+  virtual bool OnNote(const std::string& note) = 0;
+};
+
+class TextPrinter : public Printer {
+ public:
+  TextPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
+
+  void OnSegment(const SegmentRef& segment) override {
+    output_->WriteLine(absl::StrCat("segment ", segment.generation, "  ", segment.path, "  ",
+                                    segment.sealed()
+                                        ? FormatRecords(segment.base_lsn, segment.last_lsn)
+                                        : absl::StrCat("from record ", segment.base_lsn)));
+  }
+  void OnGroup(const SegmentRef&, const Group& group) override {
+    output_->WriteLine(absl::StrCat(
+        "  group at ", group.offset, "  ", group.header.group_bytes, " bytes  ",
+        FormatRecords(group.header.first_lsn, group.header.last_lsn()), "  sealed ",
+        FormatMicros(group.header.sealed_unix_micros), "  durable ", group.header.durable_lsn));
+  }
+  void OnRecord(const SegmentRef&, const Record& record, uint64_t) override {
+    const std::string head =
+        absl::StrFormat("    %d%s  %s", record.lsn, record.batch_continues ? " +" : "",
+                        FormatBytes(record.payload.size()));
+    if (hex_) {
+      output_->WriteLine(head);
+      output_->Write(HexDump(record.payload, "      "));
+      return;
+    }
+    std::string text = EscapeBytes(record.payload.substr(0, kShownBytes));
+    if (record.payload.size() > kShownBytes) {
+      absl::StrAppend(&text, "... and ", FormatBytes(record.payload.size() - kShownBytes));
+    }
+    output_->WriteLine(absl::StrCat(head, "  ", text));
+  }
+  bool OnProblem(const Problem& problem) override {
+    output_->WriteLine(absl::StrCat("DAMAGE ", problem.ToString(), ": ", problem.consequence));
+    return true;
+  }
+  bool OnNote(const std::string& note) override {
+    output_->WriteLine(absl::StrCat("note: ", note));
+    return true;
+  }
+
+ private:
+  Output* const output_;
+  const bool hex_;
+};
+
+class JsonPrinter : public Printer {
+ public:
+  JsonPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
+
+  void OnSegment(const SegmentRef& segment) override {
+    output_->WriteLine(ToLine(ToJson(segment)));
+  }
+  void OnGroup(const SegmentRef& segment, const Group& group) override {
+    output_->WriteLine(ToLine({{"type", "group"},
+                               {"generation", segment.generation},
+                               {"offset", group.offset},
+                               {"bytes", group.header.group_bytes},
+                               {"first_lsn", group.header.first_lsn},
+                               {"last_lsn", group.header.last_lsn()},
+                               {"records", group.header.record_count},
+                               {"durable_lsn", group.header.durable_lsn},
+                               {"sealed", FormatMicros(group.header.sealed_unix_micros)}}));
+  }
+  void OnRecord(const SegmentRef& segment, const Record& record, uint64_t offset) override {
+    Json json = {{"type", "record"},
+                 {"lsn", record.lsn},
+                 {"generation", segment.generation},
+                 {"offset", offset},
+                 {"bytes", record.payload.size()},
+                 {"batch_continues", record.batch_continues}};
+    if (hex_) {
+      json["payload_hex"] = HexBytes(record.payload);
+    } else if (IsUtf8(record.payload)) {
+      json["payload"] = std::string(record.payload);
+    } else {
+      json["payload_base64"] = Base64Bytes(record.payload);
+    }
+    output_->WriteLine(ToLine(json));
+  }
+  bool OnProblem(const Problem& problem) override {
+    output_->WriteLine(ToLine(ToJson(problem)));
+    return true;
+  }
+  bool OnNote(const std::string& note) override {
+    output_->WriteLine(ToLine({{"type", "note"}, {"note", note}}));
+    return true;
+  }
+
+ private:
+  Output* const output_;
+  const bool hex_;
+};
+
+class RawPrinter : public Printer {
+ public:
+  RawPrinter(Output* output, Framing framing) : output_(output), framing_(framing) {}
+
+  void OnRecord(const SegmentRef&, const Record& record, uint64_t) override {
+    if (framing_ == Framing::kLengthPrefix) {
+      char length[4];
+      for (size_t i = 0; i < sizeof(length); ++i) {
+        length[i] = static_cast<char>(record.payload.size() >> (8 * i));
+      }
+      output_->Write(std::string_view(length, sizeof(length)));
+    }
+    output_->Write(record.payload);
+  }
+  bool OnProblem(const Problem&) override { return false; }
+  bool OnNote(const std::string&) override { return false; }
+
+ private:
+  Output* const output_;
+  const Framing framing_;
+};
+
+class Dumper : public SegmentVisitor {
+ public:
+  Dumper(const LogView& view, const Selection& selection, Printer* printer, Output* output)
+      : view_(view), selection_(selection), printer_(printer), output_(output) {}
+
+  ExitCode Run() {
+    for (const Problem& problem : view_.problems) {
+      if (!OnProblem(problem)) break;
+    }
+    for (const SegmentRef& segment : view_.segments) {
+      if (stopped_ || segment.base_lsn > selection_.to || selection_.limit == 0) break;
+      if (segment.sealed() && segment.last_lsn < selection_.from) continue;
+      absl::Status status = DumpSegment(segment);
+      if (!status.ok()) return Fail("dump", status);
+    }
+    absl::Status written = output_->Finish();
+    if (!written.ok()) return Fail("dump", written);
+    // Last, behind a dump that may be long.
+    if (!view_.opens.ok()) {
+      std::fprintf(stderr, "seawall dump: the log does not open: %s\n",
+                   std::string(view_.opens.message()).c_str());
+      return kExitDamaged;
+    }
+    return exit_code_;
+  }
+
+  Wish OnGroup(const Group& group) override {
+    if (group.header.first_lsn > selection_.to || printed_ == selection_.limit || !output_->ok()) {
+      stopped_ = true;
+      return Wish::kStop;
+    }
+    if (group.header.last_lsn() < selection_.from) return Wish::kSkipGroup;
+    printer_->OnGroup(*segment_, group);
+    return Wish::kRecords;
+  }
+
+  bool OnRecord(const Record& record, uint64_t offset) override {
+    if (record.lsn < selection_.from) return true;
+    stopped_ = record.lsn > selection_.to || printed_ == selection_.limit;
+    if (stopped_) return false;
+    printer_->OnRecord(*segment_, record, offset);
+    ++printed_;
+    return true;
+  }
+
+  bool OnProblem(const Problem& problem) override {
+    exit_code_ = kExitDamaged;
+    std::fprintf(stderr, "seawall dump: damage: %s: %s\n", problem.ToString().c_str(),
+                 problem.consequence.c_str());
+    stopped_ = !printer_->OnProblem(problem);
+    return !stopped_;
+  }
+
+ private:
+  absl::Status DumpSegment(const SegmentRef& segment) {
+    segment_ = &segment;
+    printer_->OnSegment(segment);
+    SegmentWalk walk(view_.directory, segment, this);
+    absl::StatusOr<WalkEnd> end = walk.Run();
+    if (!end.ok()) return end.status();
+    if (*end != WalkEnd::kLeft) return absl::OkStatus();
+    const std::string note =
+        absl::StrCat(FormatRecords(walk.next_lsn(), segment.last_lsn),
+                     " left the log (trimmed or cut off by its writer) before dump came to them");
+    if (printer_->OnNote(note)) return absl::OkStatus();
+    return absl::AbortedError(absl::StrCat(note, "; run it again"));
+  }
+
+  const LogView& view_;
+  const Selection selection_;
+  Printer* const printer_;
+  Output* const output_;
+  const SegmentRef* segment_ = nullptr;
+  uint64_t printed_ = 0;
+  bool stopped_ = false;
+  ExitCode exit_code_ = kExitOk;
+};
+
+std::string FlagProblem(const Selection& selection, Framing framing) {
+  const bool raw = absl::GetFlag(FLAGS_raw);
+  if (selection.to < selection.from) {
+    return absl::StrCat("--to=", selection.to, " is below --from=", selection.from);
+  }
+  if (raw && absl::GetFlag(FLAGS_json)) return "--raw and --json exclude each other";
+  if (raw && absl::GetFlag(FLAGS_hex)) return "--raw and --hex exclude each other";
+  if (!raw && framing != Framing::kLines) return "--framing is for --raw";
+  return "";
+}
+
+ExitCode RunDump(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1) return FailUsage("dump", "expected one DIR");
+  const Selection selection = {absl::GetFlag(FLAGS_from), absl::GetFlag(FLAGS_to),
+                               absl::GetFlag(FLAGS_limit)};
+  Framing framing;
+  if (!GetFraming(&framing)) return FailUsage("dump", "--framing is lines or length");
+  const std::string problem = FlagProblem(selection, framing);
+  if (!problem.empty()) return FailUsage("dump", problem);
+  absl::StatusOr<LogView> view = LoadLogView(arguments[0]);
+  if (!view.ok()) return Fail("dump", view.status());
+  const RecoveryReport& report = view->report;
+  if (view->opens.ok() && selection.from != 0 &&
+      (selection.from < report.first_lsn || selection.from > report.last_lsn + 1)) {
+    return FailUsage("dump", absl::StrCat("--from=", selection.from, ": the log has ",
+                                          FormatRecords(report.first_lsn, report.last_lsn)));
+  }
+  Output output;
+  RawPrinter raw(&output, framing);
+  JsonPrinter json(&output, absl::GetFlag(FLAGS_hex));
+  TextPrinter text(&output, absl::GetFlag(FLAGS_hex));
+  Printer* printer = &text;
+  if (absl::GetFlag(FLAGS_json)) printer = &json;
+  if (absl::GetFlag(FLAGS_raw)) printer = &raw;
+  return Dumper(*view, selection, printer, &output).Run();
+}
+
+}  // namespace
+
+Command DumpCommand() {
+  return {"dump",
+          "prints records: as text, JSON, hexadecimal, or raw",
+          kHelp,
+          {"from", "to", "limit", "hex", "json", "raw", "framing"},
+          RunDump};
+}
+
+}  // namespace seawall

@@ -1,0 +1,23 @@
+// JSON for the tool's output: fields keep the order in which they are set.
+#ifndef SEAWALL_TOOLS_JSON_H_
+#define SEAWALL_TOOLS_JSON_H_
+
+#include <string>
+
+#include "engine/segment.h"
+#include "nlohmann/json.hpp"
+#include "tools/log_view.h"
+
+namespace seawall {
+
+using Json = nlohmann::ordered_json;
+
+// One line, without its newline. A path may hold any bytes: those that are not UTF-8 are replaced.
+std::string ToLine(const Json& json);
+
+Json ToJson(const SegmentRef& segment);
+Json ToJson(const Problem& problem);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_TOOLS_JSON_H_

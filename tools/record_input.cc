@@ -1,0 +1,123 @@
+#include "tools/record_input.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
+
+namespace seawall {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 20;
+constexpr size_t kPrefixBytes = 4;
+
+uint32_t GetLength(std::string_view prefix) {
+  uint32_t length = 0;
+  for (size_t i = 0; i < kPrefixBytes; ++i) {
+    length |= uint32_t{static_cast<unsigned char>(prefix[i])} << (8 * i);
+  }
+  return length;
+}
+
+}  // namespace
+
+RecordInput::RecordInput(int fd, std::string name, Framing framing, uint64_t max_record_bytes)
+    : fd_(fd), name_(std::move(name)), framing_(framing), max_record_bytes_(max_record_bytes) {}
+
+bool RecordInput::Next(std::string_view* record) {
+  while (status_.ok()) {
+    if (Cut(record)) {
+      ++records_;
+      return true;
+    }
+    if (!status_.ok()) return false;
+    if (at_end_) return CutLast(record);
+    Read();
+  }
+  return false;
+}
+
+bool RecordInput::Drained() const {
+  const std::string_view rest = std::string_view(buffer_).substr(at_);
+  if (framing_ == Framing::kLines) return rest.find('\n') == std::string_view::npos;
+  return rest.size() < kPrefixBytes || rest.size() - kPrefixBytes < GetLength(rest);
+}
+
+bool RecordInput::Cut(std::string_view* record) {
+  const std::string_view rest = std::string_view(buffer_).substr(at_);
+  return framing_ == Framing::kLines ? CutLine(rest, record) : CutPrefixed(rest, record);
+}
+
+bool RecordInput::CutLine(std::string_view rest, std::string_view* record) {
+  const size_t newline = rest.find('\n', searched_ - at_);
+  searched_ = buffer_.size();
+  const uint64_t bytes = newline == std::string_view::npos ? rest.size() : newline + 1;
+  if (bytes > max_record_bytes_) {
+    return Stop(TooLong(bytes, newline == std::string_view::npos ? "at least " : ""));
+  }
+  if (newline == std::string_view::npos) return false;
+  *record = rest.substr(0, newline + 1);
+  at_ += newline + 1;
+  searched_ = at_;
+  return true;
+}
+
+bool RecordInput::CutPrefixed(std::string_view rest, std::string_view* record) {
+  if (rest.size() < kPrefixBytes) return false;
+  const uint32_t length = GetLength(rest);
+  if (length > max_record_bytes_) return Stop(TooLong(length, ""));
+  if (rest.size() - kPrefixBytes < length) return false;
+  *record = rest.substr(kPrefixBytes, length);
+  at_ += kPrefixBytes + length;
+  return true;
+}
+
+bool RecordInput::CutLast(std::string_view* record) {
+  const std::string_view rest = std::string_view(buffer_).substr(at_);
+  if (rest.empty()) return false;
+  if (framing_ == Framing::kLengthPrefix) {
+    return Stop(absl::InvalidArgumentError(absl::StrCat(
+        name_, ": record ", records_ + 1, " is cut short: expected ",
+        rest.size() < kPrefixBytes
+            ? absl::StrCat(kPrefixBytes, " bytes of length, found ", rest.size())
+            : absl::StrCat(GetLength(rest), " bytes, found ", rest.size() - kPrefixBytes),
+        " to the end of the input; is it length-prefixed?")));
+  }
+  *record = rest;
+  at_ = buffer_.size();
+  ++records_;
+  return true;
+}
+
+void RecordInput::Read() {
+  buffer_.erase(0, at_);
+  searched_ -= std::min(searched_, at_);
+  at_ = 0;
+  const size_t kept = buffer_.size();
+  buffer_.resize(kept + kReadBytes);
+  ssize_t got;
+  do {
+    got = read(fd_, &buffer_[kept], kReadBytes);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) Stop(ErrnoStatus(errno, "read", name_));
+  at_end_ = got == 0;
+  buffer_.resize(kept + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+}
+
+bool RecordInput::Stop(absl::Status status) {
+  status_ = std::move(status);
+  return false;
+}
+
+absl::Status RecordInput::TooLong(uint64_t bytes, const char* at_least) const {
+  return absl::InvalidArgumentError(
+      absl::StrCat(name_, ": ", framing_ == Framing::kLines ? "line " : "record ", records_ + 1,
+                   " has ", at_least, bytes, " bytes; the longest record is ", max_record_bytes_,
+                   " bytes. Split it; or, if the input is of another form, see --framing"));
+}
+
+}  // namespace seawall

@@ -1,0 +1,273 @@
+// seawall stat: what a log consists of.
+#include <cstdio>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "tools/command.h"
+#include "tools/json.h"
+#include "tools/log_view.h"
+#include "tools/output.h"
+#include "tools/segment_walk.h"
+
+namespace seawall {
+namespace {
+
+constexpr char kHelp[] =
+    R"(seawall stat: what a log consists of: its segments, LSNs, sizes, and what CONTROL says.
+
+Usage: seawall stat [--json] DIR
+
+  --json   one JSON object, in one line
+
+"durable" is the last LSN that the files prove to be durable. For a log that is not closed, records
+after it were found whole; its writer may know more of them to be durable, and opening the log makes
+them so.
+
+A group is what one write and one sync committed: its average size says how well group commit works.
+"file" is a segment's length on disk, zeros written ahead included; "used" is what groups fill.
+
+It reads all groups (their number is written nowhere), only reads, takes no lock, and works beside a
+live writer.
+
+Exit status: 0 done, 1 damage was met (see `seawall verify`), 2 could not be done.
+
+Examples:
+  seawall stat /var/lib/app/log
+  seawall stat --json /var/lib/app/log | jq .last_lsn
+  watch -n1 seawall stat /var/lib/app/log       # a writer at work
+)";
+
+struct SegmentStat {
+  SegmentRef ref;
+  uint64_t file_bytes = 0;
+  uint64_t used_bytes = 0;
+  uint64_t groups = 0;
+  uint64_t records = 0;
+  uint64_t payload_bytes = 0;
+  int64_t first_sealed_micros = 0;
+  int64_t last_sealed_micros = 0;
+};
+
+// Counts what is in one segment.
+class Counter : public SegmentVisitor {
+ public:
+  explicit Counter(SegmentStat* stat) : stat_(stat) {}
+
+  Wish OnGroup(const Group& group) override {
+    if (stat_->groups == 0) stat_->first_sealed_micros = group.header.sealed_unix_micros;
+    stat_->last_sealed_micros = group.header.sealed_unix_micros;
+    stat_->used_bytes += group.header.group_bytes;
+    ++stat_->groups;
+    return Wish::kRecords;
+  }
+  bool OnRecord(const Record& record, uint64_t) override {
+    ++stat_->records;
+    stat_->payload_bytes += record.payload.size();
+    return true;
+  }
+  bool OnProblem(const Problem&) override {
+    damaged_ = true;
+    return true;
+  }
+
+  bool damaged() const { return damaged_; }
+
+ private:
+  SegmentStat* const stat_;
+  bool damaged_ = false;
+};
+
+struct LogStat {
+  std::vector<SegmentStat> segments;
+  uint64_t file_bytes = 0;  // spares included
+  uint64_t used_bytes = 0;
+  uint64_t groups = 0;
+  uint64_t records = 0;
+  uint64_t payload_bytes = 0;
+  uint64_t spares = 0;
+  bool damaged = false;
+};
+
+absl::Status AddFiles(const LogView& view, LogStat* stat) {
+  absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view.directory);
+  if (!generations.ok()) return generations.status();
+  const uint64_t tail = view.segments.empty() ? 0 : view.segments.back().generation;
+  for (uint64_t generation : *generations) {
+    FileInfo info;
+    const std::string path = view.directory + "/" + SegmentName(generation);
+    // One that a live writer has removed meanwhile takes no space.
+    if (FileSystem::Posix()->Stat(path, &info) != 0) continue;
+    stat->file_bytes += info.bytes;
+    if (generation > tail) ++stat->spares;
+    for (SegmentStat& segment : stat->segments) {
+      if (segment.ref.generation == generation) segment.file_bytes = info.bytes;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogStat> CountLog(const LogView& view) {
+  LogStat stat;
+  stat.damaged = !view.opens.ok();
+  for (const SegmentRef& ref : view.segments) {
+    SegmentStat segment;
+    segment.ref = ref;
+    Counter counter(&segment);
+    absl::StatusOr<WalkEnd> end = SegmentWalk(view.directory, ref, &counter).Run();
+    if (!end.ok()) return end.status();
+    if (*end == WalkEnd::kLeft) continue;
+    stat.damaged = stat.damaged || counter.damaged();
+    stat.used_bytes += segment.used_bytes;
+    stat.groups += segment.groups;
+    stat.records += segment.records;
+    stat.payload_bytes += segment.payload_bytes;
+    stat.segments.push_back(segment);
+  }
+  absl::Status status = AddFiles(view, &stat);
+  if (!status.ok()) return status;
+  return stat;
+}
+
+double PerGroup(uint64_t sum, uint64_t groups) {
+  return groups == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(groups);
+}
+
+Json ControlJson(const ControlBlock& control) {
+  Json entries = Json::array();
+  for (const ControlEntry& entry : control.entries) {
+    entries.push_back(
+        {{"generation", entry.generation}, {"allocated_bytes", entry.allocated_bytes}});
+  }
+  return {{"sequence", control.sequence},
+          {"first_generation", control.first_generation},
+          {"tail_generation", control.tail_generation},
+          {"durable_lsn", control.durable_lsn},
+          {"closed", control.closed},
+          {"prepared", entries}};
+}
+
+Json SegmentJson(const SegmentStat& segment) {
+  Json json = ToJson(segment.ref);
+  json["file_bytes"] = segment.file_bytes;
+  json["used_bytes"] = segment.used_bytes;
+  json["groups"] = segment.groups;
+  json["records"] = segment.records;
+  json["payload_bytes"] = segment.payload_bytes;
+  if (segment.groups > 0) {
+    json["first_sealed"] = FormatMicros(segment.first_sealed_micros);
+    json["last_sealed"] = FormatMicros(segment.last_sealed_micros);
+  }
+  return json;
+}
+
+void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
+  Json json = {{"type", "stat"}, {"directory", view.directory}, {"sound", !stat.damaged}};
+  if (view.control.has_value()) json["log_id"] = LogIdToString(view.control->log_id);
+  if (view.opens.ok()) {
+    json["state"] = std::string(RecoveryVerdictName(view.report.verdict));
+    json["first_lsn"] = view.report.first_lsn;
+    json["last_lsn"] = view.report.last_lsn;
+    json["durable_lsn"] = view.report.proven_durable_lsn;
+  }
+  json["records"] = stat.records;
+  json["payload_bytes"] = stat.payload_bytes;
+  json["groups"] = stat.groups;
+  json["group_bytes"] = stat.used_bytes;
+  json["bytes_per_group"] = PerGroup(stat.used_bytes, stat.groups);
+  json["records_per_group"] = PerGroup(stat.records, stat.groups);
+  json["file_bytes"] = stat.file_bytes;
+  json["spares"] = stat.spares;
+  if (view.control.has_value()) json["control"] = ControlJson(*view.control);
+  json["segments"] = Json::array();
+  for (const SegmentStat& segment : stat.segments) json["segments"].push_back(SegmentJson(segment));
+  output->WriteLine(ToLine(json));
+}
+
+void PrintField(const std::string& name, const std::string& value, Output* output) {
+  output->WriteLine(absl::StrFormat("%-10s %s", name, value));
+}
+
+void PrintControl(const ControlBlock& control, Output* output) {
+  std::string prepared;
+  for (const ControlEntry& entry : control.entries) {
+    absl::StrAppend(&prepared, prepared.empty() ? "" : ", ", entry.generation, " (",
+                    FormatBytes(entry.allocated_bytes), ")");
+  }
+  PrintField("control",
+             absl::StrCat("write ", control.sequence, ": segments from ", control.first_generation,
+                          ", tail ", control.tail_generation, ", durable ", control.durable_lsn,
+                          control.closed ? ", closed" : ", not closed",
+                          prepared.empty() ? "" : ", prepared ", prepared),
+             output);
+}
+
+void PrintTable(const LogStat& stat, Output* output) {
+  output->WriteLine("");
+  output->WriteLine(absl::StrFormat("%10s %12s %12s %9s %10s %10s  %s", "segment", "first", "last",
+                                    "groups", "used", "file", "last sealed"));
+  for (const SegmentStat& segment : stat.segments) {
+    const Lsn last =
+        segment.ref.sealed() ? segment.ref.last_lsn : segment.ref.base_lsn + segment.records - 1;
+    output->WriteLine(absl::StrFormat(
+        "%10d %12d %12s %9d %10s %10s  %s", segment.ref.generation, segment.ref.base_lsn,
+        last < segment.ref.base_lsn ? std::string("-") : absl::StrCat(last), segment.groups,
+        FormatBytes(segment.used_bytes), FormatBytes(segment.file_bytes),
+        segment.groups == 0 ? std::string("-") : FormatMicros(segment.last_sealed_micros)));
+  }
+}
+
+void PrintText(const LogView& view, const LogStat& stat, Output* output) {
+  PrintField("log", view.directory, output);
+  if (view.control.has_value()) PrintField("id", LogIdToString(view.control->log_id), output);
+  const RecoveryReport& report = view.report;
+  if (view.opens.ok()) {
+    PrintField("state", std::string(RecoveryVerdictName(report.verdict)), output);
+    PrintField("first", absl::StrCat(report.first_lsn), output);
+    PrintField("last", absl::StrCat(report.last_lsn), output);
+    PrintField("durable", absl::StrCat(report.proven_durable_lsn), output);
+  }
+  PrintField("records", absl::StrCat(stat.records, ", payloads ", FormatBytes(stat.payload_bytes)),
+             output);
+  PrintField(
+      "groups",
+      absl::StrFormat("%d, on average %s and %.1f records", stat.groups,
+                      FormatBytes(static_cast<uint64_t>(PerGroup(stat.used_bytes, stat.groups))),
+                      PerGroup(stat.records, stat.groups)),
+      output);
+  PrintField("disk",
+             absl::StrFormat("%s in %d segments and %d spares", FormatBytes(stat.file_bytes),
+                             stat.segments.size(), stat.spares),
+             output);
+  if (view.control.has_value()) PrintControl(*view.control, output);
+  PrintTable(stat, output);
+}
+
+ExitCode RunStat(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1) return FailUsage("stat", "expected one DIR");
+  absl::StatusOr<LogView> view = LoadLogView(arguments[0]);
+  if (!view.ok()) return Fail("stat", view.status());
+  absl::StatusOr<LogStat> stat = CountLog(*view);
+  if (!stat.ok()) return Fail("stat", stat.status());
+  Output output;
+  if (absl::GetFlag(FLAGS_json)) {
+    PrintJson(*view, *stat, &output);
+  } else {
+    PrintText(*view, *stat, &output);
+  }
+  absl::Status written = output.Finish();
+  if (!written.ok()) return Fail("stat", written);
+  if (!view->opens.ok()) return Fail("stat", view->opens);
+  if (!stat->damaged) return kExitOk;
+  std::fprintf(stderr, "seawall stat: the log is damaged; `seawall verify %s` says where.\n",
+               view->directory.c_str());
+  return kExitDamaged;
+}
+
+}  // namespace
+
+Command StatCommand() {
+  return {"stat", "segments, LSNs, sizes, and what CONTROL says", kHelp, {"json"}, RunStat};
+}
+
+}  // namespace seawall
