@@ -22,6 +22,10 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
   if (!got.ok()) return got.status();
   ControlBlock newest;
   bool found = false;
+  absl::Status failure =
+      DamageStatus(path, 0,
+                   absl::StrCat("expected a valid control block in one of ", kSlots,
+                                " slots, found none in ", *got, " bytes"));
   for (uint64_t i = 0; i < kSlots; ++i) {
     ControlBlock block;
     uint32_t version = 0;
@@ -31,20 +35,19 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
         found = true;
         break;
       case DecodeResult::kNewer:
-        return absl::UnimplementedError(absl::StrCat(path, ", offset ", i * kControlSlotBytes,
-                                                     ": expected format version ", kFormatVersion,
-                                                     " without unknown features, found version ",
-                                                     version, ": a newer Seawall wrote this log"));
+        // Not if another slot is valid: a newer Seawall writes all before it changes anything
+        // else, so that this is a flipped bit, or an upgrade that was cut short.
+        failure = absl::UnimplementedError(
+            absl::StrCat(path, ", offset ", i * kControlSlotBytes, ": expected format version ",
+                         kFormatVersion, " without unknown features, found version ", version,
+                         ": a newer Seawall wrote this log"));
+        break;
       case DecodeResult::kZero:
       case DecodeResult::kInvalid:
         break;
     }
   }
-  if (!found) {
-    return DamageStatus(path, 0,
-                        absl::StrCat("expected a valid control block in one of ", kSlots,
-                                     " slots, found none in ", *got, " bytes"));
-  }
+  if (!found) return failure;
   return newest;
 }
 

@@ -16,7 +16,8 @@
 
 namespace seawall {
 
-// The newest valid block. NotFound if there is no such file; DataLoss if no slot is valid.
+// The newest valid block. NotFound if there is no such file; if no slot is valid, Unimplemented
+// when one of them is newer, else DataLoss.
 absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory);
 
 // Thread-compatible.

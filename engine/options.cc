@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kMinSegmentBytes = uint64_t{16} << 10;
 constexpr uint64_t kMaxSegmentBytes = uint64_t{1} << 30;
 constexpr uint32_t kMaxBuffers = 64;
+constexpr uint64_t kMaxIntervalMicros = uint64_t{24} * 60 * 60 * 1000 * 1000;
 // One control entry is the active segment's, one that of a spare that is being made.
 constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
 
@@ -44,8 +45,11 @@ absl::Status Options::Validate() const {
         "group_alignment_bytes is ", group_alignment_bytes, ", expected 8, 512 or 4096");
   check(max_recycled_segments <= kMaxRecycled, "max_recycled_segments is ", max_recycled_segments,
         ", expected at most ", kMaxRecycled);
+  // What is far beyond a day overflows the clock.
+  check(flush_interval_micros <= kMaxIntervalMicros, "flush_interval_micros is ",
+        flush_interval_micros, ", expected at most ", kMaxIntervalMicros);
   if (problems.empty()) {
-    check(max_record_bytes + kRecordHeaderBytes <= MaxBatchBytes(), "max_record_bytes is ",
+    check(max_record_bytes <= MaxBatchBytes() - kRecordHeaderBytes, "max_record_bytes is ",
           max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,
           " with buffer_bytes ", buffer_bytes, " and segment_bytes ", segment_bytes);
   }

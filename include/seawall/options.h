@@ -53,7 +53,7 @@ struct Options {
 
   // Records go to stable storage when somebody waits for them, and to the kernel when a buffer is
   // full. With an interval they also go to stable storage this many microseconds after they were
-  // appended, at the latest, plus the time of a sync. 0: no interval.
+  // appended, at the latest, plus the time of a sync. 0: no interval. At most a day.
   uint64_t flush_interval_micros = 0;
 
   // Groups begin at multiples of this: 8, 512 or 4096. With 8, a write may touch a disk sector

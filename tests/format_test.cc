@@ -1,0 +1,590 @@
+// The bytes on disk, as FORMAT.md specifies them. The golden bytes are the format: when one of
+// them has to be changed, kFormatVersion has to be, too.
+#include "engine/format.h"
+
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/checksum.h"
+#include "gtest/gtest.h"
+#include "tests/test_util.h"
+
+namespace seawall {
+namespace {
+
+constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
+constexpr uint64_t kControlMagic = 0x54434c4157414553;
+constexpr uint64_t kHeaderUsedBytes = 112;
+constexpr uint64_t kControlUsedBytes = 296;
+constexpr uint64_t kVersionBit = 8 * 8;
+constexpr uint64_t kFeaturesBit = 12 * 8;
+
+SegmentHeader SampleHeader() {
+  SegmentHeader header;
+  header.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
+  header.generation = 42;
+  header.salt = 0x1122334455667788;
+  header.state = SegmentState::kBegun;
+  header.recycled = true;
+  header.base_lsn = 1001;
+  header.durable_lsn = 1000;
+  header.predecessor_generation = 41;
+  header.predecessor_end = 65536;
+  header.predecessor_digest = 0x99aabbccddeeff00;
+  header.created_unix_micros = 1700000000000000;
+  return header;
+}
+
+GroupHeader SampleGroup() {
+  GroupHeader header;
+  header.group_bytes = 88;
+  header.record_count = 2;
+  header.first_lsn = 1001;
+  header.durable_lsn = 1000;
+  header.sealed_unix_micros = 1700000000000001;
+  return header;
+}
+constexpr uint64_t kSampleSalt = 0x1122334455667788;
+
+ControlBlock SampleControl() {
+  ControlBlock block;
+  block.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
+  block.sequence = 7;
+  block.first_generation = 40;
+  block.tail_generation = 42;
+  block.durable_lsn = 1002;
+  block.closed = true;
+  block.closed_end = 4176;
+  block.closed_digest = 0x0102030405060708;
+  block.entries = {{42, 0x1122334455667788, 262144}, {43, 0x8877665544332211, 131072}};
+  return block;
+}
+
+std::string Encoded(const SegmentHeader& header) {
+  std::string block(kSegmentHeaderBytes, '\xff');
+  EncodeSegmentHeader(header, block.data());
+  return block;
+}
+
+std::string Encoded(const GroupHeader& header, uint64_t salt, uint64_t offset) {
+  std::string bytes(kGroupHeaderBytes, '\xff');
+  EncodeGroupHeader(header, salt, offset, bytes.data());
+  return bytes;
+}
+
+std::string Encoded(const ControlBlock& block) {
+  std::string slot(kControlSlotBytes, '\xff');
+  EncodeControlBlock(block, slot.data());
+  return slot;
+}
+
+std::string EncodedRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t salt) {
+  std::string bytes(EncodedRecordBytes(payload.size()), '\xff');
+  EncodeRecord(payload, lsn, flags, salt, bytes.data());
+  return bytes;
+}
+
+void PutLittleEndian(std::string* bytes, uint64_t offset, uint64_t value, int size) {
+  for (int i = 0; i < size; ++i) (*bytes)[offset + i] = static_cast<char>(value >> (8 * i));
+}
+
+// Makes the checksum of a sector right again after its fields were changed.
+void Reseal(std::string* sector, uint64_t offset, uint64_t magic, uint64_t used_bytes) {
+  PutLittleEndian(sector, offset + used_bytes - 8,
+                  PositionedChecksum(sector->data() + offset, used_bytes - 8, magic, 0), 8);
+}
+
+DecodeResult Decode(const std::string& block, SegmentHeader* header) {
+  uint32_t version = 0;
+  return DecodeSegmentHeader(block.data(), header, &version);
+}
+
+DecodeResult Decode(const std::string& slot, ControlBlock* block) {
+  uint32_t version = 0;
+  return DecodeControlBlock(slot.data(), block, &version);
+}
+
+bool Decodes(const std::string& bytes, uint64_t salt, uint64_t offset) {
+  GroupHeader header;
+  uint64_t checksum;
+  return DecodeGroupHeader(bytes.data(), salt, offset, &header, &checksum);
+}
+
+// The whole group of SampleGroup(): "ab" and "cde", the first one a part of a batch.
+std::string SampleGroupBytes() {
+  std::string group = Encoded(SampleGroup(), kSampleSalt, 4096) +
+                      EncodedRecord("ab", 1001, kRecordBatchContinues, kSampleSalt) +
+                      EncodedRecord("cde", 1002, 0, kSampleSalt);
+  group.resize(SampleGroup().group_bytes);
+  return group;
+}
+
+// ---- Golden bytes
+
+TEST(ChecksumTest, GoldenValues) {
+  EXPECT_EQ(Avalanche(0), 0u);
+  EXPECT_EQ(Avalanche(1), 0xb456bcfc34c2cb2cu);
+  // XXH3-64 of nothing, and the rule of FORMAT.md on top of it.
+  EXPECT_EQ(XXH3_64bits("", 0), 0x2d06800538d394c2u);
+  EXPECT_EQ(PositionedChecksum("", 0, 0, 0), Avalanche(0x2d06800538d394c2u));
+  EXPECT_EQ(PositionedChecksum("seawall", 7, 3, 4),
+            Avalanche(XXH3_64bits("seawall", 7) ^ Avalanche(7)));
+}
+
+TEST(FormatTest, SegmentHeaderGoldenBytes) {
+  const std::string block = Encoded(SampleHeader());
+  const std::string golden =
+      "53454157414c5347"                  // magic
+      "0100000000000000"                  // version, features
+      "efcdab89674523011032547698badcfe"  // log id
+      "2a00000000000000"                  // generation
+      "8877665544332211"                  // salt
+      "0100000001000000"                  // state, recycled
+      "e903000000000000"                  // base LSN
+      "e803000000000000"                  // durable LSN
+      "29000000000000000000010000000000"  // predecessor: generation, end
+      "00ffeeddccbbaa99"                  // predecessor: digest
+      "00401e18240a0600"                  // created
+      "d3a7b37ac5069e90";                 // checksum
+  EXPECT_EQ(Hex(block.substr(0, kHeaderUsedBytes)), golden);
+  EXPECT_EQ(Hex(block.substr(kHeaderCopyOffset, kHeaderUsedBytes)), golden);
+  std::string rest = block;
+  rest.erase(kHeaderCopyOffset, kHeaderUsedBytes).erase(0, kHeaderUsedBytes);
+  EXPECT_EQ(rest, std::string(kSegmentHeaderBytes - 2 * kHeaderUsedBytes, '\0'));
+}
+
+TEST(FormatTest, GroupHeaderGoldenBytes) {
+  EXPECT_EQ(Hex(Encoded(SampleGroup(), kSampleSalt, 4096)),
+            "b3bcb42fcdc414fd"          // checksum
+            "53574752"                  // magic
+            "580000000200000000000000"  // bytes, records, reserved
+            "e903000000000000"          // first LSN
+            "e803000000000000"          // durable LSN
+            "01401e18240a0600");        // sealed
+}
+
+TEST(FormatTest, RecordGoldenBytes) {
+  EXPECT_EQ(Hex(EncodedRecord("seawall", 1001, 0, kSampleSalt)),
+            "e646237afee68382070000000000000073656177616c6c");
+  EXPECT_EQ(Hex(EncodedRecord("seawall", 1001, kRecordBatchContinues, kSampleSalt)),
+            "2688f8a58f134945070000000100000073656177616c6c");
+  EXPECT_EQ(Hex(EncodedRecord("", 1, 0, kSampleSalt)), "31fca7913914bad20000000000000000");
+}
+
+TEST(FormatTest, ControlSlotGoldenBytes) {
+  const std::string slot = Encoded(SampleControl());
+  EXPECT_EQ(Hex(slot.substr(0, kControlUsedBytes)),
+            "53454157414c4354"                                  // magic
+            "0100000000000000"                                  // version, features
+            "efcdab89674523011032547698badcfe"                  // log id
+            "0700000000000000"                                  // sequence
+            "2800000000000000"                                  // first generation
+            "2a00000000000000"                                  // tail generation
+            "ea03000000000000"                                  // durable LSN
+            "0100000002000000"                                  // closed, entries
+            "50100000000000000807060504030201"                  // closed: end, digest
+            "0000000000000000"                                  // reserved
+            "2a0000000000000088776655443322110000040000000000"  // entry
+            "2b0000000000000011223344556677880000020000000000"  // entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "000000000000000000000000000000000000000000000000"  // unused entry
+            "c667ade39a053d4c");                                // checksum
+  EXPECT_EQ(slot.substr(kControlUsedBytes), std::string(kControlSlotBytes - kControlUsedBytes, 0));
+}
+
+TEST(FormatTest, DigestGoldenValues) {
+  EXPECT_EQ(ExtendDigest(0, 0), Avalanche(1));
+  EXPECT_EQ(ExtendDigest(5, 7), Avalanche(13));
+  // A segment with one group of checksum 0 is not one without groups, and order counts.
+  EXPECT_NE(ExtendDigest(0, 0), 0u);
+  EXPECT_NE(ExtendDigest(ExtendDigest(0, 1), 2), ExtendDigest(ExtendDigest(0, 2), 1));
+}
+
+TEST(FormatTest, NamesAreWhatTheHexDumpShows) {
+  EXPECT_EQ(Encoded(SampleHeader()).substr(0, 8), "SEAWALSG");
+  EXPECT_EQ(Encoded(SampleControl()).substr(0, 8), "SEAWALCT");
+  EXPECT_EQ(Encoded(SampleGroup(), kSampleSalt, 4096).substr(8, 4), "SWGR");
+}
+
+TEST(FormatTest, LogIdIsPrintedAsHex) {
+  EXPECT_EQ(LogIdToString({0x0123456789abcdef, 0x10}), "0123456789abcdef0000000000000010");
+}
+
+// ---- Round trips
+
+TEST(FormatTest, RandomValuesComeBack) {
+  const uint64_t seed = TestSeed();
+  SCOPED_TRACE(SeedTrace(seed));
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 1000; ++i) {
+    SegmentHeader header;
+    header.log_id = {random(), random()};
+    header.generation = random();
+    header.salt = random();
+    header.state = random() % 2 == 0 ? SegmentState::kSpare : SegmentState::kBegun;
+    header.recycled = random() % 2 == 0;
+    header.base_lsn = random();
+    header.durable_lsn = random();
+    header.predecessor_generation = random();
+    header.predecessor_end = random();
+    header.predecessor_digest = random();
+    header.created_unix_micros = static_cast<int64_t>(random());
+    SegmentHeader decoded_header;
+    ASSERT_EQ(Decode(Encoded(header), &decoded_header), DecodeResult::kValid);
+    ASSERT_EQ(decoded_header, header);
+
+    GroupHeader group;
+    group.group_bytes = static_cast<uint32_t>(48 + random() % 100 * 8);
+    group.record_count = static_cast<uint32_t>(1 + random() % 100);
+    group.first_lsn = random();
+    group.durable_lsn = random();
+    group.sealed_unix_micros = static_cast<int64_t>(random());
+    const uint64_t salt = random();
+    const uint64_t offset = random();
+    std::string bytes(kGroupHeaderBytes, '\0');
+    const uint64_t checksum = EncodeGroupHeader(group, salt, offset, bytes.data());
+    GroupHeader decoded;
+    uint64_t decoded_checksum = 0;
+    ASSERT_TRUE(DecodeGroupHeader(bytes.data(), salt, offset, &decoded, &decoded_checksum));
+    ASSERT_EQ(decoded_checksum, checksum);
+    ASSERT_EQ(decoded.group_bytes, group.group_bytes);
+    ASSERT_EQ(decoded.record_count, group.record_count);
+    ASSERT_EQ(decoded.first_lsn, group.first_lsn);
+    ASSERT_EQ(decoded.durable_lsn, group.durable_lsn);
+    ASSERT_EQ(decoded.sealed_unix_micros, group.sealed_unix_micros);
+
+    ControlBlock block;
+    block.log_id = {random(), random()};
+    block.sequence = random();
+    block.first_generation = random();
+    block.tail_generation = random();
+    block.durable_lsn = random();
+    block.closed = random() % 2 == 0;
+    block.closed_end = random();
+    block.closed_digest = random();
+    for (uint64_t n = random() % (kMaxControlEntries + 1); n > 0; --n) {
+      block.entries.push_back({random(), random(), random()});
+    }
+    ControlBlock decoded_block;
+    ASSERT_EQ(Decode(Encoded(block), &decoded_block), DecodeResult::kValid);
+    ASSERT_EQ(decoded_block, block);
+  }
+}
+
+TEST(FormatTest, RecordsOfAGroupComeBack) {
+  const std::string bytes = SampleGroupBytes();
+  RecordCursor cursor(bytes, SampleGroup(), kSampleSalt);
+  Record record;
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kRecord) << cursor.error();
+  EXPECT_EQ(record.lsn, 1001u);
+  EXPECT_EQ(record.payload, "ab");
+  EXPECT_TRUE(record.batch_continues);
+  EXPECT_EQ(record.sealed_unix_micros, 1700000000000001);
+  EXPECT_EQ(cursor.record_offset(), 48u);
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kRecord) << cursor.error();
+  EXPECT_EQ(record.lsn, 1002u);
+  EXPECT_EQ(record.payload, "cde");
+  EXPECT_FALSE(record.batch_continues);
+  EXPECT_EQ(cursor.record_offset(), 66u);
+  EXPECT_EQ(cursor.Next(&record), RecordCursor::Result::kEnd);
+  EXPECT_EQ(cursor.Next(&record), RecordCursor::Result::kEnd);
+}
+
+// ---- Damage
+
+// A flipped bit in one copy is harmless: the other copy is as good.
+TEST(FormatTest, EveryBitOfASegmentHeaderBlockMayFlip) {
+  const std::string block = Encoded(SampleHeader());
+  for (uint64_t bit = 0; bit < block.size() * 8; ++bit) {
+    std::string damaged = block;
+    FlipBit(&damaged, bit);
+    SegmentHeader header;
+    ASSERT_EQ(Decode(damaged, &header), DecodeResult::kValid) << "bit " << bit;
+    ASSERT_EQ(header, SampleHeader()) << "bit " << bit;
+  }
+}
+
+// With the other copy gone, every flipped bit is noticed, and none passes for a newer version.
+TEST(FormatTest, EveryBitOfALoneHeaderCopyIsChecked) {
+  for (uint64_t kept : {uint64_t{0}, kHeaderCopyOffset}) {
+    std::string block(kSegmentHeaderBytes, '\0');
+    block.replace(kept, kHeaderUsedBytes, Encoded(SampleHeader()).substr(0, kHeaderUsedBytes));
+    SegmentHeader header;
+    ASSERT_EQ(Decode(block, &header), DecodeResult::kValid);
+    ASSERT_EQ(header, SampleHeader());
+    for (uint64_t bit = 0; bit < kHeaderUsedBytes * 8; ++bit) {
+      std::string damaged = block;
+      FlipBit(&damaged, kept * 8 + bit);
+      ASSERT_EQ(Decode(damaged, &header), DecodeResult::kInvalid) << "bit " << bit;
+    }
+  }
+}
+
+TEST(FormatTest, TheSameBitFlippedInBothHeaderCopiesIsNeverValid) {
+  const std::string block = Encoded(SampleHeader());
+  for (uint64_t bit = 0; bit < kHeaderUsedBytes * 8; ++bit) {
+    std::string damaged = block;
+    FlipBit(&damaged, bit);
+    FlipBit(&damaged, kHeaderCopyOffset * 8 + bit);
+    SegmentHeader header;
+    ASSERT_NE(Decode(damaged, &header), DecodeResult::kValid) << "bit " << bit;
+  }
+}
+
+TEST(FormatTest, EveryBitOfAGroupHeaderIsChecked) {
+  const std::string bytes = Encoded(SampleGroup(), kSampleSalt, 4096);
+  ASSERT_TRUE(Decodes(bytes, kSampleSalt, 4096));
+  for (uint64_t bit = 0; bit < kGroupHeaderBytes * 8; ++bit) {
+    std::string damaged = bytes;
+    FlipBit(&damaged, bit);
+    ASSERT_FALSE(Decodes(damaged, kSampleSalt, 4096)) << "bit " << bit;
+  }
+}
+
+TEST(FormatTest, EveryBitOfARecordIsChecked) {
+  const std::string group = SampleGroupBytes();
+  const uint64_t records_end = 48 + 18 + 19;
+  for (uint64_t bit = kGroupHeaderBytes * 8; bit < group.size() * 8; ++bit) {
+    std::string damaged = group;
+    FlipBit(&damaged, bit);
+    RecordCursor cursor(damaged, SampleGroup(), kSampleSalt);
+    Record record;
+    RecordCursor::Result result;
+    do {
+      result = cursor.Next(&record);
+    } while (result == RecordCursor::Result::kRecord);
+    // The padding behind the records holds nothing.
+    ASSERT_EQ(result,
+              bit < records_end * 8 ? RecordCursor::Result::kBad : RecordCursor::Result::kEnd)
+        << "bit " << bit;
+  }
+}
+
+TEST(FormatTest, EveryBitOfAControlSlotIsChecked) {
+  const std::string slot = Encoded(SampleControl());
+  for (uint64_t bit = 0; bit < slot.size() * 8; ++bit) {
+    std::string damaged = slot;
+    FlipBit(&damaged, bit);
+    ControlBlock block;
+    if (bit < kControlUsedBytes * 8) {
+      ASSERT_NE(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
+    } else {
+      ASSERT_EQ(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
+      ASSERT_EQ(block, SampleControl()) << "bit " << bit;
+    }
+  }
+}
+
+// ---- Bytes that are right, in a place that is wrong.
+
+TEST(FormatTest, StaleGroupOfARecycledFileDoesNotVerify) {
+  const std::string bytes = Encoded(SampleGroup(), kSampleSalt, 4096);
+  EXPECT_FALSE(Decodes(bytes, kSampleSalt + 1, 4096));
+}
+
+TEST(FormatTest, GroupAtAnotherOffsetDoesNotVerify) {
+  const std::string bytes = Encoded(SampleGroup(), kSampleSalt, 4096);
+  EXPECT_FALSE(Decodes(bytes, kSampleSalt, 4104));
+  EXPECT_FALSE(Decodes(bytes, kSampleSalt, 0));
+}
+
+TEST(FormatTest, StaleRecordDoesNotVerify) {
+  std::string bytes = SampleGroupBytes();
+  RecordCursor other_salt(bytes, SampleGroup(), kSampleSalt + 1);
+  Record record;
+  EXPECT_EQ(other_salt.Next(&record), RecordCursor::Result::kBad);
+  GroupHeader moved = SampleGroup();
+  moved.first_lsn += 1;
+  RecordCursor other_lsn(bytes, moved, kSampleSalt);
+  EXPECT_EQ(other_lsn.Next(&record), RecordCursor::Result::kBad);
+}
+
+// Two records whose bytes were exchanged: each is fine in itself.
+TEST(FormatTest, SwappedRecordsDoNotVerify) {
+  GroupHeader header = SampleGroup();
+  const std::string a = EncodedRecord("ab", 1001, 0, kSampleSalt);
+  const std::string b = EncodedRecord("cd", 1002, 0, kSampleSalt);
+  const std::string swapped = std::string(kGroupHeaderBytes, '\0') + b + a;
+  RecordCursor cursor(swapped, header, kSampleSalt);
+  Record record;
+  EXPECT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
+}
+
+// ---- Headers that a crash tore apart between their sectors.
+
+TEST(FormatTest, BegunCopyWinsOverSpareCopy) {
+  SegmentHeader spare;
+  spare.log_id = SampleHeader().log_id;
+  spare.generation = 42;
+  spare.salt = kSampleSalt;
+  const std::string old_block = Encoded(spare);
+  const std::string new_block = Encoded(SampleHeader());
+  SegmentHeader header;
+  const std::string first_only =
+      new_block.substr(0, kHeaderCopyOffset) + old_block.substr(kHeaderCopyOffset);
+  ASSERT_EQ(Decode(first_only, &header), DecodeResult::kValid);
+  EXPECT_EQ(header, SampleHeader());
+  const std::string last_only =
+      old_block.substr(0, kHeaderCopyOffset) + new_block.substr(kHeaderCopyOffset);
+  ASSERT_EQ(Decode(last_only, &header), DecodeResult::kValid);
+  EXPECT_EQ(header, SampleHeader());
+}
+
+TEST(FormatTest, SpareHeaderComesBack) {
+  SegmentHeader spare;
+  spare.generation = 3;
+  SegmentHeader header = SampleHeader();
+  ASSERT_EQ(Decode(Encoded(spare), &header), DecodeResult::kValid);
+  EXPECT_EQ(header.state, SegmentState::kSpare);
+  EXPECT_EQ(header, spare);
+}
+
+TEST(FormatTest, ZerosAreNoHeader) {
+  SegmentHeader header;
+  ControlBlock block;
+  EXPECT_EQ(Decode(std::string(kSegmentHeaderBytes, '\0'), &header), DecodeResult::kZero);
+  EXPECT_EQ(Decode(std::string(kControlSlotBytes, '\0'), &block), DecodeResult::kZero);
+  EXPECT_FALSE(Decodes(std::string(kGroupHeaderBytes, '\0'), 0, 0));
+}
+
+TEST(FormatTest, OtherBytesAreNoHeader) {
+  SegmentHeader header;
+  ControlBlock block;
+  EXPECT_EQ(Decode(std::string(kSegmentHeaderBytes, 'x'), &header), DecodeResult::kInvalid);
+  EXPECT_EQ(Decode(std::string(kControlSlotBytes, 'x'), &block), DecodeResult::kInvalid);
+  // Neither is the other kind of sector.
+  EXPECT_EQ(Decode(Encoded(SampleControl()), &header), DecodeResult::kInvalid);
+  EXPECT_EQ(Decode(Encoded(SampleHeader()), &block), DecodeResult::kInvalid);
+}
+
+// ---- Versions and features
+
+TEST(FormatTest, NewerVersionIsNamedBeforeItsChecksumIsBelieved) {
+  std::string block = Encoded(SampleHeader());
+  PutLittleEndian(&block, 8, 9, 4);
+  PutLittleEndian(&block, kHeaderCopyOffset + 8, 9, 4);
+  SegmentHeader header;
+  uint32_t version = 0;
+  EXPECT_EQ(DecodeSegmentHeader(block.data(), &header, &version), DecodeResult::kNewer);
+  EXPECT_EQ(version, 9u);
+
+  std::string slot = Encoded(SampleControl());
+  PutLittleEndian(&slot, 8, 9, 4);
+  ControlBlock control;
+  EXPECT_EQ(DecodeControlBlock(slot.data(), &control, &version), DecodeResult::kNewer);
+  EXPECT_EQ(version, 9u);
+}
+
+TEST(FormatTest, UnknownFeatureIsNewer) {
+  std::string block = Encoded(SampleHeader());
+  FlipBit(&block, kFeaturesBit + 5);
+  FlipBit(&block, kHeaderCopyOffset * 8 + kFeaturesBit + 5);
+  Reseal(&block, 0, kSegmentMagic, kHeaderUsedBytes);
+  Reseal(&block, kHeaderCopyOffset, kSegmentMagic, kHeaderUsedBytes);
+  SegmentHeader header;
+  EXPECT_EQ(Decode(block, &header), DecodeResult::kNewer);
+
+  std::string slot = Encoded(SampleControl());
+  FlipBit(&slot, kFeaturesBit + 5);
+  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
+  ControlBlock control;
+  EXPECT_EQ(Decode(slot, &control), DecodeResult::kNewer);
+}
+
+TEST(FormatTest, OneCopyThatSaysNewerIsDamage) {
+  std::string block = Encoded(SampleHeader());
+  FlipBit(&block, kVersionBit + 3);
+  SegmentHeader header;
+  ASSERT_EQ(Decode(block, &header), DecodeResult::kValid);
+  EXPECT_EQ(header, SampleHeader());
+}
+
+TEST(FormatTest, VersionZeroIsInvalid) {
+  std::string slot = Encoded(SampleControl());
+  PutLittleEndian(&slot, 8, 0, 4);
+  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
+  ControlBlock control;
+  EXPECT_EQ(Decode(slot, &control), DecodeResult::kInvalid);
+}
+
+// ---- Fields out of range, under a checksum that is right.
+
+TEST(FormatTest, UnknownSegmentStateIsInvalid) {
+  std::string block = Encoded(SampleHeader());
+  for (uint64_t at : {uint64_t{0}, kHeaderCopyOffset}) {
+    PutLittleEndian(&block, at + 48, 2, 4);
+    Reseal(&block, at, kSegmentMagic, kHeaderUsedBytes);
+  }
+  SegmentHeader header;
+  EXPECT_EQ(Decode(block, &header), DecodeResult::kInvalid);
+}
+
+TEST(FormatTest, ControlSlotWithMoreEntriesThanItHoldsIsInvalid) {
+  std::string slot = Encoded(SampleControl());
+  PutLittleEndian(&slot, 68, kMaxControlEntries + 1, 4);
+  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
+  ControlBlock control;
+  EXPECT_EQ(Decode(slot, &control), DecodeResult::kInvalid);
+}
+
+TEST(FormatTest, GroupThatCannotBeIsInvalid) {
+  GroupHeader shorter_than_its_header = SampleGroup();
+  shorter_than_its_header.group_bytes = 40;
+  EXPECT_FALSE(Decodes(Encoded(shorter_than_its_header, kSampleSalt, 4096), kSampleSalt, 4096));
+  GroupHeader unaligned = SampleGroup();
+  unaligned.group_bytes = 81;
+  EXPECT_FALSE(Decodes(Encoded(unaligned, kSampleSalt, 4096), kSampleSalt, 4096));
+  GroupHeader without_records = SampleGroup();
+  without_records.record_count = 0;
+  EXPECT_FALSE(Decodes(Encoded(without_records, kSampleSalt, 4096), kSampleSalt, 4096));
+}
+
+TEST(FormatTest, RecordLongerThanItsGroupIsNotRead) {
+  std::string group = SampleGroupBytes();
+  PutLittleEndian(&group, 48 + 8, 25, 4);  // 24 bytes are left behind the first record's header
+  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
+  Record record;
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
+  EXPECT_EQ(cursor.error(), "expected a record of at most 24 bytes, found a length of 25");
+  EXPECT_EQ(cursor.record_offset(), 48u);
+  EXPECT_EQ(cursor.Next(&record), RecordCursor::Result::kBad) << "bad for good";
+}
+
+TEST(FormatTest, GroupThatEndsInsideARecordHeaderIsBad) {
+  const std::string group = SampleGroupBytes().substr(0, 48 + 18 + 8);
+  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
+  Record record;
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kRecord);
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
+  EXPECT_EQ(cursor.error(),
+            "expected a record header of 16 bytes, found 8 bytes to the end of the group");
+  EXPECT_EQ(cursor.record_offset(), 66u);
+}
+
+TEST(FormatTest, UnknownRecordFlagIsBad) {
+  const std::string group =
+      std::string(kGroupHeaderBytes, '\0') + EncodedRecord("ab", 1001, 2, kSampleSalt);
+  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
+  Record record;
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
+  EXPECT_EQ(cursor.error(), "expected record flags within 00000001, found 00000002");
+}
+
+TEST(FormatTest, BadRecordNamesBothChecksums) {
+  std::string group = SampleGroupBytes();
+  FlipBit(&group, (48 + 16) * 8);
+  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
+  Record record;
+  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
+  EXPECT_NE(cursor.error().find("expected checksum "), std::string::npos) << cursor.error();
+  EXPECT_NE(cursor.error().find(", found "), std::string::npos) << cursor.error();
+}
+
+}  // namespace
+}  // namespace seawall
