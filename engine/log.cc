@@ -160,20 +160,17 @@ class LogImpl : public Log {
     return NewSourceReader(fs_, Source(limit, from), from);
   }
 
-  // The truncation that happened last when the source was made, and each time it was asked:
-  // after another one, an LSN may be another record.
+  // Keeps apart what a reader was served before a truncation and what was appended after it.
   ReadSource Source(ReadLimit limit, Lsn from) {
     const Durability level =
         limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
     return [this, level, served = from - 1, truncations = store_.truncations()](
                Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
       const ReadPoint point = commit_.read_point(level);
-      if (store_.truncations() != truncations) {
-        truncations = store_.truncations();
-        if (served > point.lsn) {
-          return absl::OutOfRangeError(absl::StrCat(
-              "read record ", lsn, ": the log was truncated after record ", point.lsn));
-        }
+      const Lsn cut = store_.LowestCut(truncations);
+      if (served > cut) {
+        return absl::OutOfRangeError(
+            absl::StrCat("read record ", lsn, ": the log was truncated after record ", cut));
       }
       if (lsn > point.lsn) return std::nullopt;
       std::optional<SegmentRef> segment = store_.Locate(lsn);
@@ -183,9 +180,11 @@ class LogImpl : public Log {
                                                   store_.first_lsn()));
       }
       const bool open = segment->generation == point.generation;
+      if (!open && !segment->sealed()) return std::nullopt;  // a truncation is under way
       ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
                       open ? point.end : segment->end};
       served = range.last_lsn;
+      truncations = store_.truncations();
       return range;
     };
   }

@@ -327,9 +327,16 @@ Lsn SegmentStore::first_lsn() const {
   return segments_.front().base_lsn;
 }
 
-uint64_t SegmentStore::truncations() const {
+size_t SegmentStore::truncations() const {
   MutexLock lock(&mutex_);
-  return truncations_;
+  return cuts_.size();
+}
+
+Lsn SegmentStore::LowestCut(size_t since) const {
+  MutexLock lock(&mutex_);
+  Lsn lowest = ~Lsn{0};
+  for (size_t i = since; i < cuts_.size(); ++i) lowest = std::min(lowest, cuts_[i]);
+  return lowest;
 }
 
 void SegmentStore::AddStats(Stats* stats) const {
@@ -460,7 +467,7 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
   if (!fresh.ok()) return fresh.status();
   absl::Status status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
-  std::vector<std::string> unlink = Replace(std::move(kept), *fresh);
+  std::vector<std::string> unlink = Replace(std::move(kept), lsn, *fresh);
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
@@ -473,7 +480,8 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
   return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};
 }
 
-std::vector<std::string> SegmentStore::Replace(std::vector<SegmentRef> kept, FreshSegment& fresh) {
+std::vector<std::string> SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn cut,
+                                               FreshSegment& fresh) {
   std::vector<std::string> unlink;
   MutexLock lock(&mutex_);
   for (const SegmentRef& segment : segments_) {
@@ -495,7 +503,7 @@ std::vector<std::string> SegmentStore::Replace(std::vector<SegmentRef> kept, Fre
   allocated_ = fresh.allocated_bytes;
   fill_ = wanted_ = 0;
   note_from_ = 0;
-  ++truncations_;
+  cuts_.push_back(cut);
   progress_.NotifyAll();
   return unlink;
 }

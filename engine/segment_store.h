@@ -73,7 +73,10 @@ class SegmentStore {
   std::optional<SegmentRef> Locate(Lsn lsn) const;
   Lsn first_lsn() const;
   // Counts the TruncateAfter calls that changed the log.
-  uint64_t truncations() const;
+  size_t truncations() const;
+  // The lowest record behind which the log was cut since truncations() was `since`; ~0 if it was
+  // not.
+  Lsn LowestCut(size_t since) const;
   void AddStats(Stats* stats) const;
 
   // Gives up whole segments below `lsn`. Durable on return.
@@ -123,7 +126,7 @@ class SegmentStore {
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Truncated> CutAfter(Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
   // Makes `fresh` the last segment, behind `kept`; returns the files that are no longer needed.
-  std::vector<std::string> Replace(std::vector<SegmentRef> kept, FreshSegment& fresh)
+  std::vector<std::string> Replace(std::vector<SegmentRef> kept, Lsn cut, FreshSegment& fresh)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Finds the end of record `lsn` in `segment`, and what of its group is to be copied.
   absl::Status FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
@@ -158,7 +161,7 @@ class SegmentStore {
   bool spare_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t truncations_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
   // Jobs that make room, done so far, and the status of the last one. After a failure nothing is
   // done ahead of need until somebody waits again.

@@ -38,7 +38,8 @@ int Put(Kernel* kernel, const std::string& path, const std::string& contents) {
   return 0;
 }
 
-void AddFiles(const Kernel& kernel, InodeId directory, const std::string& prefix,
+// `prefix` by value: it would be a reference into *paths, which grows.
+void AddFiles(const Kernel& kernel, InodeId directory, std::string prefix,
               std::vector<std::string>* paths) {
   for (const auto& [name, id] : kernel.disk.Get(directory)->entries) {
     const bool is_directory = kernel.disk.Get(id)->is_directory;

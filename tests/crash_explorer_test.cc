@@ -14,6 +14,8 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -127,7 +129,9 @@ class Explorer {
     const bool crash_recovery = depth < 2 && states_ % (depth == 0 ? 61 : 17) == 0;
     if (crash_recovery) {
       const std::string outer = moment_;
+      const std::thread::id opener = std::this_thread::get_id();
       disk->SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn& capture) {
+        if (std::this_thread::get_id() != opener) return;  // what runs behind an open log
         moment_ = absl::StrCat(outer, ", then before call ", call.ordinal, " ",
                                CallKindName(call.kind), " ", call.path, " of the recovery");
         CheckState(capture(), worlds, /*images=*/3, depth + 1);

@@ -1,0 +1,645 @@
+// The public API, on the simulated file system and, where threads matter, on the real one.
+#include "seawall/log.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "seawall/testing/crash_file_system.h"
+#include "tests/crash_model.h"
+
+namespace seawall {
+namespace {
+
+#define ASSERT_STATUS_OK(expression)                          \
+  do {                                                        \
+    absl::Status status_of_it = (expression);                 \
+    ASSERT_TRUE(status_of_it.ok()) << status_of_it.message(); \
+  } while (false)
+
+bool Contains(const absl::Status& status, const std::string& text) {
+  return absl::StrContains(std::string(status.message()), text);
+}
+
+// Lets one thread wait until others have come so far.
+class Event {
+ public:
+  void Set() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    set_ = true;
+    condition_.notify_all();
+  }
+  void Wait() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    condition_.wait(lock, [this] { return set_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  bool set_ = false;
+};
+
+class LogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(fs_.MakeDirectory("/data"), 0);
+    ASSERT_EQ(fs_.SyncDirectory("/"), 0);
+    options_ = ModelledLog::SmallOptions(&fs_);
+  }
+
+  std::unique_ptr<Log> MustOpen() {
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open("/data/log", options_);
+    EXPECT_TRUE(log.ok()) << log.status().message();
+    return log.ok() ? std::move(*log) : nullptr;
+  }
+
+  CrashFileSystem fs_;
+  Options options_;
+};
+
+TEST_F(LogTest, LsnsAreDenseAndBeginAtOne) {
+  std::unique_ptr<Log> log = MustOpen();
+  EXPECT_EQ(log->first_lsn(), 1u);
+  EXPECT_EQ(log->appended_lsn(), 0u);
+  EXPECT_EQ(*log->Append("a"), 1u);
+  EXPECT_EQ(*log->Append(""), 2u);
+  EXPECT_EQ(*log->AppendBatch({"b", "c", "d"}), (LsnRange{3, 5}));
+  EXPECT_EQ(*log->AppendDurable("e"), 6u);
+  EXPECT_EQ(log->appended_lsn(), 6u);
+  EXPECT_EQ(log->durable_lsn(), 6u);
+  EXPECT_EQ(*log->Read(2), "");
+  EXPECT_EQ(*log->Read(4), "c");
+}
+
+TEST_F(LogTest, EachWatermarkMovesWithItsLayer) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->Append("a").ok());
+  EXPECT_EQ(log->appended_lsn(), 1u);
+  EXPECT_EQ(log->written_lsn(), 0u);
+  ASSERT_STATUS_OK(log->WaitWritten(1));
+  EXPECT_EQ(log->written_lsn(), 1u);
+  EXPECT_EQ(log->durable_lsn(), 0u);
+  EXPECT_EQ(log->stats().syncs, 0u);
+  ASSERT_STATUS_OK(log->WaitDurable(1));
+  EXPECT_EQ(log->durable_lsn(), 1u);
+  EXPECT_EQ(log->stats().syncs, 1u);
+}
+
+TEST_F(LogTest, ALoneDurableCommitIsOneWriteAndOneSync) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->AppendDurable("warm").ok());
+  const uint64_t calls = fs_.calls();
+  ASSERT_TRUE(log->AppendDurable("x").ok());
+  ASSERT_EQ(fs_.calls(), calls + 2);
+  const std::vector<FileSystemCall> trace = fs_.Trace();
+  EXPECT_EQ(trace[calls].kind, CallKind::kWrite);
+  EXPECT_EQ(trace[calls + 1].kind, CallKind::kSync);
+}
+
+TEST_F(LogTest, RecordOverTheLimitIsRefusedWithBothSizes) {
+  std::unique_ptr<Log> log = MustOpen();
+  const std::string record(options_.max_record_bytes + 1, 'x');
+  absl::Status status = log->Append(record).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_TRUE(Contains(status, absl::StrCat(record.size()))) << status.message();
+  EXPECT_TRUE(Contains(status, absl::StrCat(options_.max_record_bytes))) << status.message();
+  EXPECT_EQ(log->appended_lsn(), 0u);
+  EXPECT_TRUE(log->Append(std::string(options_.max_record_bytes, 'x')).ok());
+}
+
+TEST_F(LogTest, BatchOverTheLimitOrEmptyIsRefused) {
+  std::unique_ptr<Log> log = MustOpen();
+  EXPECT_TRUE(absl::IsInvalidArgument(log->AppendBatch({}).status()));
+  const std::string half(options_.MaxBatchBytes() / 2 - 16, 'x');
+  EXPECT_TRUE(log->AppendBatch({half, half}).ok());
+  absl::Status status = log->AppendBatch({half, half, "x"}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_TRUE(Contains(status, absl::StrCat(options_.MaxBatchBytes()))) << status.message();
+  EXPECT_EQ(log->appended_lsn(), 2u);
+}
+
+TEST_F(LogTest, WaitForAnLsnNeverAssignedIsOutOfRange) {
+  std::unique_ptr<Log> log = MustOpen();
+  EXPECT_TRUE(absl::IsOutOfRange(log->WaitDurable(1)));
+  ASSERT_TRUE(log->AppendDurable("a").ok());
+  EXPECT_TRUE(absl::IsOutOfRange(log->WaitDurable(2)));
+  EXPECT_TRUE(absl::IsOutOfRange(log->WaitDurable(0)));
+  EXPECT_TRUE(absl::IsOutOfRange(log->NotifyDurable(2, [](const absl::Status&) {})));
+}
+
+TEST_F(LogTest, ReadOutsideTheLogNamesItsRange) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1000, 'x')).ok());
+  ASSERT_STATUS_OK(log->TrimBefore(40));
+  const Lsn first = log->first_lsn();
+  ASSERT_GT(first, 1u);
+  ASSERT_LE(first, 40u);
+  absl::Status below = log->Read(first - 1).status();
+  EXPECT_TRUE(absl::IsNotFound(below));
+  EXPECT_TRUE(Contains(below, absl::StrCat(first, " to 60"))) << below.message();
+  absl::Status above = log->Read(61).status();
+  EXPECT_TRUE(absl::IsOutOfRange(above));
+  EXPECT_TRUE(Contains(above, absl::StrCat(first, " to 60"))) << above.message();
+  EXPECT_TRUE(log->NewReader(61).ok()) << "one above the last: a reader that waits there";
+  EXPECT_TRUE(absl::IsOutOfRange(log->NewReader(62).status()));
+  EXPECT_TRUE(absl::IsNotFound(log->NewReader(first - 1).status()));
+}
+
+TEST_F(LogTest, AfterCloseEveryCallSaysSo) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->Append("a").ok());
+  ASSERT_STATUS_OK(log->Close());
+  ASSERT_STATUS_OK(log->Close());
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->Append("b").status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->AppendDurable("b").status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->AppendBatch({"b"}).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->Read(1).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->NewReader(1).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->TrimBefore(1)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->TruncateAfter(0)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->NotifyDurable(1, [](const absl::Status&) {})));
+  // Close made it durable: that stays true.
+  EXPECT_TRUE(log->WaitDurable(1).ok());
+}
+
+TEST_F(LogTest, UnusableOptionsAreListedAtOnce) {
+  options_.segment_bytes = 5000;
+  options_.buffer_count = 1;
+  options_.group_alignment_bytes = 7;
+  absl::Status status = Log::Open("/data/log", options_).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  for (const char* name : {"segment_bytes", "buffer_count", "group_alignment_bytes"}) {
+    EXPECT_TRUE(Contains(status, name)) << status.message();
+  }
+  FileInfo info;
+  EXPECT_EQ(fs_.Stat("/data/log", &info), ENOENT);
+}
+
+TEST_F(LogTest, WithoutCreateIfMissingAMissingLogIsNotFoundAndStaysMissing) {
+  options_.create_if_missing = false;
+  EXPECT_TRUE(absl::IsNotFound(Log::Open("/data/log", options_).status()));
+  FileInfo info;
+  EXPECT_EQ(fs_.Stat("/data/log", &info), ENOENT);
+}
+
+TEST_F(LogTest, SecondOpenerIsToldWhoHasTheLock) {
+  std::unique_ptr<Log> log = MustOpen();
+  absl::Status status = Log::Open("/data/log", options_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_TRUE(Contains(status, absl::StrCat(getpid()))) << status.message();
+  ASSERT_STATUS_OK(log->Close());
+  EXPECT_TRUE(Log::Open("/data/log", options_).ok());
+}
+
+TEST_F(LogTest, AFailedSyncLatchesAndTellsEveryWaiter) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->AppendDurable("kept").ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(log->Append("lost").ok());
+  fs_.InjectFault({CallKind::kSync, ".seg", 1, false, EIO, 0});
+  std::vector<std::thread> waiters;
+  std::atomic<int> failed{0};
+  for (Lsn lsn = 2; lsn <= 4; ++lsn) {
+    waiters.emplace_back([&, lsn] {
+      if (absl::IsUnavailable(log->WaitDurable(lsn))) ++failed;
+    });
+  }
+  for (std::thread& waiter : waiters) waiter.join();
+  EXPECT_EQ(failed, 3);
+  const absl::Status latched = log->Append("x").status();
+  EXPECT_TRUE(absl::IsUnavailable(latched)) << latched.message();
+  EXPECT_EQ(log->WaitDurable(2), latched);
+  EXPECT_EQ(log->TrimBefore(1), latched);
+  EXPECT_EQ(log->TruncateAfter(1), latched);
+  EXPECT_TRUE(log->WaitDurable(1).ok()) << "acknowledged before, and still";
+  EXPECT_EQ(log->durable_lsn(), 1u);
+  Event told;
+  absl::Status heard;
+  ASSERT_STATUS_OK(log->NotifyDurable(3, [&](const absl::Status& status) {
+    heard = status;
+    told.Set();
+  }));
+  told.Wait();
+  EXPECT_EQ(heard, latched);
+  EXPECT_EQ(log->Close(), latched);
+  EXPECT_EQ(log->Close(), latched);
+  log.reset();
+  // A sync is never tried again on the same log: exactly one failed, none followed.
+  log = MustOpen();
+  EXPECT_GE(log->durable_lsn(), 1u);
+  EXPECT_EQ(*log->Read(1), "kept");
+}
+
+TEST_F(LogTest, CallbacksRunInLsnOrderOnceDurable) {
+  std::unique_ptr<Log> log = MustOpen();
+  std::mutex mutex;
+  std::vector<Lsn> order;
+  Event last;
+  for (int i = 0; i < 100; ++i) {
+    absl::StatusOr<Lsn> lsn = log->Append("x");
+    ASSERT_TRUE(lsn.ok());
+    ASSERT_STATUS_OK(log->NotifyDurable(*lsn, [&, lsn = *lsn](const absl::Status& status) {
+      EXPECT_TRUE(status.ok());
+      EXPECT_GE(log->durable_lsn(), lsn);
+      std::lock_guard<std::mutex> lock(mutex);
+      order.push_back(lsn);
+      if (lsn == 100) last.Set();
+    }));
+  }
+  last.Wait();
+  std::lock_guard<std::mutex> lock(mutex);
+  ASSERT_EQ(order.size(), 100u);
+  for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i], i + 1);
+}
+
+TEST_F(LogTest, ACallbackMayAppendEvenWhenTheBuffersAreFull) {
+  std::unique_ptr<Log> log = MustOpen();
+  const std::string record(3000, 'x');
+  Event done;
+  ASSERT_TRUE(log->Append(record).ok());
+  ASSERT_STATUS_OK(log->NotifyDurable(1, [&](const absl::Status&) {
+    for (int i = 0; i < 50; ++i) EXPECT_TRUE(log->Append(record).ok());
+    done.Set();
+  }));
+  done.Wait();
+  ASSERT_STATUS_OK(log->WaitDurable(51));
+}
+
+TEST_F(LogTest, CloseRunsTheCallbacksThatAreDue) {
+  std::unique_ptr<Log> log = MustOpen();
+  std::atomic<int> ran{0};
+  ASSERT_TRUE(log->Append("x").ok());
+  ASSERT_STATUS_OK(log->NotifyDurable(1, [&](const absl::Status& status) {
+    EXPECT_TRUE(status.ok());
+    ++ran;
+  }));
+  ASSERT_STATUS_OK(log->Close());
+  EXPECT_EQ(ran, 1);
+}
+
+TEST_F(LogTest, AnIntervalMakesRecordsDurableThoughNobodyWaits) {
+  options_.flush_interval_micros = 1000;
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->Append("x").ok());
+  while (log->durable_lsn() < 1) std::this_thread::yield();
+  EXPECT_EQ(log->stats().syncs, 1u);
+  EXPECT_EQ(log->stats().waiters, 0u);
+}
+
+TEST_F(LogTest, AFullBufferIsWrittenThoughNobodyWaits) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(log->Append(std::string(3000, 'x')).ok());
+  while (log->written_lsn() < 2) std::this_thread::yield();
+  EXPECT_EQ(log->durable_lsn(), 0u);
+}
+
+TEST_F(LogTest, WhenFullFailRefusesAndAcceptsLater) {
+  options_.when_full = WhenFull::kFail;
+  options_.segment_bytes = 1 << 20;
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->AppendDurable("warm").ok());
+  // The disk stands still inside a write, on the flusher's or an appending thread.
+  Event inside, go_on;
+  fs_.SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn&) {
+    if (call.kind != CallKind::kWrite || !absl::StrContains(call.path, ".seg")) return;
+    inside.Set();
+    go_on.Wait();
+  });
+  std::thread writer([&] { EXPECT_TRUE(log->AppendDurable("stuck").ok()); });
+  inside.Wait();
+  absl::Status status;
+  Lsn accepted = log->appended_lsn();
+  while (status.ok()) {
+    absl::StatusOr<Lsn> lsn = log->Append(std::string(3000, 'x'));
+    if (lsn.ok()) {
+      EXPECT_EQ(*lsn, ++accepted);
+    }
+    status = lsn.status();
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status.message();
+  EXPECT_EQ(log->appended_lsn(), accepted);
+  go_on.Set();
+  writer.join();
+  ASSERT_STATUS_OK(log->WaitDurable(accepted));
+  EXPECT_EQ(*log->AppendDurable("again"), accepted + 1);
+  fs_.SetCallHook(nullptr);
+}
+
+TEST_F(LogTest, AFullDiskRefusesBeforeAcceptingAndGoesOnWithSpace) {
+  std::unique_ptr<Log> log = MustOpen();
+  fs_.SetSpaceLimit(fs_.space_used() + 20000);
+  Lsn accepted = 0;
+  absl::Status status;
+  while (status.ok()) {
+    absl::StatusOr<Lsn> lsn = log->AppendDurable(std::string(1000, 'x'));
+    if (lsn.ok()) accepted = *lsn;
+    status = lsn.status();
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status.message();
+  EXPECT_EQ(log->appended_lsn(), accepted);
+  EXPECT_EQ(log->durable_lsn(), accepted);
+  EXPECT_TRUE(absl::IsResourceExhausted(log->Append(std::string(1000, 'x')).status()));
+  fs_.SetSpaceLimit(1 << 20);
+  EXPECT_EQ(*log->AppendDurable(std::string(1000, 'y')), accepted + 1);
+  ASSERT_STATUS_OK(log->Close());
+  log = MustOpen();
+  EXPECT_EQ(log->appended_lsn(), accepted + 1);
+}
+
+TEST_F(LogTest, RecordsComeBackAfterReopening) {
+  std::vector<std::string> records;
+  for (int life = 0; life < 5; ++life) {
+    std::unique_ptr<Log> log = MustOpen();
+    EXPECT_EQ(log->recovery_report().verdict,
+              life == 0 ? RecoveryVerdict::kCreated : RecoveryVerdict::kClean);
+    absl::StatusOr<Contents> contents = ReadAll(log.get());
+    ASSERT_STATUS_OK(contents.status());
+    EXPECT_EQ(contents->records, records);
+    for (int i = 0; i < 30; ++i) {
+      records.push_back(absl::StrCat("life ", life, " record ", i, std::string(700, 'x')));
+      ASSERT_TRUE(log->Append(records.back()).ok());
+    }
+    ASSERT_STATUS_OK(log->Close());
+  }
+}
+
+TEST_F(LogTest, ManyShortLivesLeaveFewSegments) {
+  options_.segment_bytes = 1 << 20;
+  for (int life = 0; life < 200; ++life) {
+    std::unique_ptr<Log> log = MustOpen();
+    ASSERT_EQ(log->appended_lsn(), static_cast<Lsn>(life));
+    ASSERT_TRUE(log->AppendDurable("x").ok());
+  }
+  EXPECT_LE(fs_.AllFiles().size(), 6u);
+}
+
+TEST_F(LogTest, BatchBoundariesAreRead) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->AppendBatch({"a", "b", "c"}).ok());
+  ASSERT_TRUE(log->AppendDurable("d").ok());
+  absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(1);
+  ASSERT_TRUE(reader.ok());
+  std::string boundaries;
+  Record record;
+  while ((*reader)->Next(&record)) {
+    absl::StrAppend(&boundaries, std::string(record.payload), record.batch_continues ? "+" : ".");
+    EXPECT_GT(record.sealed_unix_micros, 0);
+  }
+  EXPECT_EQ(boundaries, "a+b+c.d.");
+}
+
+TEST_F(LogTest, AReaderGoesOnWhenRecordsAreAddedAcrossRollovers) {
+  std::unique_ptr<Log> log = MustOpen();
+  absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(1);
+  ASSERT_TRUE(reader.ok());
+  Record record;
+  for (Lsn lsn = 1; lsn <= 50; ++lsn) {
+    EXPECT_FALSE((*reader)->Next(&record));
+    ASSERT_STATUS_OK((*reader)->status());
+    ASSERT_TRUE(log->Append(absl::StrCat(lsn, std::string(1500, 'x'))).ok());
+    EXPECT_FALSE((*reader)->Next(&record)) << "appended is not durable";
+    ASSERT_STATUS_OK(log->WaitDurable(lsn));
+    ASSERT_TRUE((*reader)->Next(&record)) << (*reader)->status().message();
+    EXPECT_EQ(record.lsn, lsn);
+    EXPECT_EQ(record.payload, absl::StrCat(lsn, std::string(1500, 'x')));
+  }
+  EXPECT_GT(log->stats().rollovers, 3u);
+}
+
+TEST_F(LogTest, AReaderInsideATrimmedSegmentReadsItToItsEndThenIsTold) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'a')).ok());
+  absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(1);
+  ASSERT_TRUE(reader.ok());
+  Record record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  ASSERT_STATUS_OK(log->TrimBefore(35));
+  // The trimmed files are written again by what follows, all but the reader's.
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'b')).ok());
+  Lsn last = 1;
+  while ((*reader)->Next(&record)) {
+    EXPECT_EQ(record.lsn, ++last);
+    EXPECT_EQ(record.payload, std::string(1500, 'a'));
+  }
+  EXPECT_GT(last, 5u);
+  EXPECT_LT(last, 35u);
+  EXPECT_TRUE(absl::IsOutOfRange((*reader)->status())) << (*reader)->status().message();
+  EXPECT_TRUE(Contains((*reader)->status(), absl::StrCat(log->first_lsn())));
+}
+
+TEST_F(LogTest, TrimmedSegmentsAreRecycledUpToALimitThenUnlinked) {
+  options_.max_recycled_segments = 1;
+  std::unique_ptr<Log> log = MustOpen();
+  for (int round = 0; round < 6; ++round) {
+    for (int i = 0; i < 40; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'a')).ok());
+    ASSERT_STATUS_OK(log->TrimBefore(log->durable_lsn()));
+  }
+  ASSERT_STATUS_OK(log->Close());
+  const Stats stats = log->stats();
+  EXPECT_GT(stats.segments_recycled, 0u);
+  EXPECT_GT(stats.segments_unlinked, 0u);
+}
+
+TEST_F(LogTest, TrimAboveTheDurableRecordsIsOutOfRange) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_TRUE(log->AppendDurable("a").ok());
+  EXPECT_TRUE(log->TrimBefore(2).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(log->TrimBefore(3)));
+}
+
+TEST_F(LogTest, TruncatedRecordsAreNeverConfusedWithLaterOnes) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(log->Append(absl::StrCat("old ", i)).ok());
+  EXPECT_TRUE(absl::IsOutOfRange(log->TruncateAfter(31)));
+  ASSERT_STATUS_OK(log->TruncateAfter(10));
+  EXPECT_EQ(log->appended_lsn(), 10u);
+  EXPECT_EQ(log->durable_lsn(), 10u);
+  EXPECT_TRUE(absl::IsOutOfRange(log->WaitDurable(11)));
+  EXPECT_TRUE(absl::IsOutOfRange(log->Read(11).status()));
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(log->Append(absl::StrCat("new ", i)).ok());
+  ASSERT_STATUS_OK(log->WaitDurable(40));
+  EXPECT_EQ(*log->Read(10), "old 9");
+  EXPECT_EQ(*log->Read(11), "new 0");
+  ASSERT_STATUS_OK(log->Close());
+  log = MustOpen();
+  EXPECT_EQ(log->appended_lsn(), 40u);
+  EXPECT_EQ(*log->Read(10), "old 9");
+  EXPECT_EQ(*log->Read(40), "new 29");
+}
+
+TEST_F(LogTest, AReaderBeyondATruncationIsTold) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(log->AppendDurable("old").ok());
+  absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(15);
+  ASSERT_TRUE(reader.ok());
+  Record record;
+  while ((*reader)->Next(&record)) {
+  }
+  ASSERT_STATUS_OK((*reader)->status());
+  ASSERT_STATUS_OK(log->TruncateAfter(12));
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(log->AppendDurable("new").ok());
+  EXPECT_FALSE((*reader)->Next(&record));
+  EXPECT_TRUE(absl::IsOutOfRange((*reader)->status())) << (*reader)->status().message();
+}
+
+TEST_F(LogTest, TruncateEverythingThenGoOn) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'x')).ok());
+  ASSERT_STATUS_OK(log->TrimBefore(30));
+  const Lsn first = log->first_lsn();
+  EXPECT_TRUE(absl::IsOutOfRange(log->TruncateAfter(first - 2)));
+  ASSERT_STATUS_OK(log->TruncateAfter(first - 1));
+  EXPECT_EQ(log->first_lsn(), first);
+  EXPECT_EQ(*log->AppendDurable("again"), first);
+  ASSERT_STATUS_OK(log->Close());
+  log = MustOpen();
+  EXPECT_EQ(log->first_lsn(), first);
+  EXPECT_EQ(*log->Read(first), "again");
+}
+
+TEST_F(LogTest, ReadOnlyTakesNoLockAndChangesNothing) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'x')).ok());
+  const uint64_t calls = fs_.calls();
+  absl::StatusOr<std::unique_ptr<Reader>> reader = Reader::OpenReadOnly("/data/log", 0, &fs_);
+  ASSERT_STATUS_OK(reader.status());
+  Record record;
+  Lsn last = 0;
+  while ((*reader)->Next(&record)) EXPECT_EQ(record.lsn, ++last);
+  ASSERT_STATUS_OK((*reader)->status());
+  EXPECT_EQ(last, 30u);
+  const std::vector<FileSystemCall> trace = fs_.Trace();
+  for (size_t i = calls; i < trace.size(); ++i) {
+    EXPECT_FALSE(trace[i].may_change) << trace[i];
+    EXPECT_NE(trace[i].kind, CallKind::kLock) << trace[i];
+  }
+  EXPECT_TRUE(absl::IsNotFound(Reader::OpenReadOnly("/data/none", 0, &fs_).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(Reader::OpenReadOnly("/data/log", 32, &fs_).status()));
+}
+
+// A rollover with a spare at hand makes no other call on the committing thread than the write and
+// the sync of any commit.
+TEST_F(LogTest, RolloverWithAReadySpareIsOneWriteAndOneSync) {
+  std::unique_ptr<Log> log = MustOpen();
+  std::mutex mutex;
+  std::vector<std::string> calls;
+  const std::thread::id committer = std::this_thread::get_id();
+  fs_.SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn&) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (std::this_thread::get_id() == committer) calls.push_back(CallKindName(call.kind));
+  });
+  uint64_t rollovers_seen = 0;
+  for (int i = 0; i < 40; ++i) {
+    const Stats before = log->stats();
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      calls.clear();
+    }
+    ASSERT_TRUE(log->AppendDurable(std::string(1500, 'x')).ok());
+    const Stats after = log->stats();
+    if (after.rollovers == before.rollovers) continue;
+    ++rollovers_seen;
+    std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_EQ(calls, (std::vector<std::string>{"write", "sync"}));
+  }
+  fs_.SetCallHook(nullptr);
+  EXPECT_GT(rollovers_seen, 3u);
+}
+
+// Threads of all kinds on a real directory. ThreadSanitizer looks on.
+TEST(LogStressTest, EverythingAtOnce) {
+  const std::string directory = absl::StrCat(::testing::TempDir(), "/seawall_stress_", getpid());
+  std::filesystem::remove_all(directory);
+  Options options;
+  options.segment_bytes = 64 << 10;
+  options.buffer_bytes = 16 << 10;
+  options.max_record_bytes = 8 << 10;
+  options.flush_interval_micros = 500;
+  absl::StatusOr<std::unique_ptr<Log>> opened = Log::Open(directory, options);
+  ASSERT_STATUS_OK(opened.status());
+  Log* log = opened->get();
+  constexpr int kWriters = 6;
+  constexpr int kPerWriter = 300;
+  std::atomic<int> writers_left{kWriters};
+  std::atomic<uint64_t> called_back{0}, wanted_callbacks{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kWriters; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(static_cast<uint64_t>(t) + 1);
+      for (int i = 0; i < kPerWriter; ++i) {
+        const std::string record = absl::StrCat(t, ":", i, ":", std::string(random() % 900, 'x'));
+        switch (random() % 4) {
+          case 0:
+            EXPECT_TRUE(log->AppendDurable(record).ok());
+            break;
+          case 1:
+            EXPECT_TRUE(log->Append(record, Durability::kWritten).ok());
+            break;
+          case 2: {
+            absl::StatusOr<LsnRange> range = log->AppendBatch({record, "and", record});
+            EXPECT_TRUE(range.ok());
+            ++wanted_callbacks;
+            EXPECT_TRUE(log->NotifyDurable(range->last,
+                                           [&](const absl::Status& status) {
+                                             EXPECT_TRUE(status.ok());
+                                             ++called_back;
+                                           })
+                            .ok());
+            break;
+          }
+          default:
+            EXPECT_TRUE(log->Append(record).ok());
+        }
+      }
+      --writers_left;
+    });
+  }
+  threads.emplace_back([&] {  // reads from wherever the log begins
+    while (writers_left > 0) {
+      absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(log->first_lsn());
+      if (!reader.ok()) continue;  // trimmed between the two calls
+      Record record;
+      Lsn expected = (*reader)->next_lsn();
+      while ((*reader)->Next(&record)) EXPECT_EQ(record.lsn, expected++);
+      const absl::Status status = (*reader)->status();
+      EXPECT_TRUE(status.ok() || absl::IsOutOfRange(status)) << status.message();
+    }
+  });
+  threads.emplace_back([&] {  // trims
+    while (writers_left > 0) {
+      const Lsn durable = log->durable_lsn();
+      if (durable > 300) {
+        EXPECT_TRUE(log->TrimBefore(durable - 300).ok());
+      }
+      EXPECT_LE(log->durable_lsn(), log->written_lsn());
+      std::this_thread::yield();
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_STATUS_OK(log->WaitDurable(log->appended_lsn()));
+  const Lsn last = log->appended_lsn();
+  ASSERT_STATUS_OK(log->Close());
+  EXPECT_EQ(called_back, wanted_callbacks);
+  opened->reset();
+  opened = Log::Open(directory, options);
+  ASSERT_STATUS_OK(opened.status());
+  EXPECT_EQ((*opened)->durable_lsn(), last);
+  opened->reset();
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace seawall
