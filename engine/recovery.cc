@@ -68,6 +68,7 @@ class Planner {
   absl::Status CheckEntry(const SegmentFile& file) const;
   absl::Status MissingSegment(uint64_t generation, std::string_view why) const;
   absl::Status ForeignSegment(const SegmentFile& file) const;
+  absl::Status MislabelledSegment(const SegmentFile& file) const;
   absl::StatusOr<TailScan> ScanTail();
   absl::Status DecideEnd(bool carry_small_tail);
   absl::Status SurveyBehind(const TailScan& scan, TailFacts* facts);
@@ -82,8 +83,6 @@ class Planner {
   SegmentFile tail_;
   // Behind the tail, without a header of their own; they may hold groups if that is damage.
   std::vector<SegmentFile> doubtful_;
-  // Files behind the tail that are another log's; not ours to remove.
-  std::vector<uint64_t> foreign_;
   // The control file's own proof, if it speaks of this tail.
   Lsn control_durable_lsn_ = 0;
   std::string proof_;  // what proves that more had been acknowledged
@@ -177,6 +176,12 @@ absl::Status Planner::ForeignSegment(const SegmentFile& file) const {
                    ", found ", LogIdToString(file.header.log_id), ": a segment of another log"));
 }
 
+absl::Status Planner::MislabelledSegment(const SegmentFile& file) const {
+  return DamageStatus(file.path, 32,
+                      absl::StrCat("expected the header of generation ", file.generation,
+                                   ", found that of generation ", file.header.generation));
+}
+
 // Without a control file, a log was never ready to be used, unless the file was lost.
 absl::Status Planner::CheckNothingIsLost() {
   for (uint64_t generation : generations_) {
@@ -189,7 +194,8 @@ absl::Status Planner::CheckNothingIsLost() {
     absl::StatusOr<SegmentScanner::Found> found =
         scanner.ReadGroup(kSegmentHeaderBytes, file->bytes, &group);
     if (!found.ok()) return found.status();
-    if (*found != SegmentScanner::Found::kNothing || file->header.predecessor_generation != 0) {
+    if (*found != SegmentScanner::Found::kNothing || file->header.predecessor_generation != 0 ||
+        file->header.base_lsn != kFirstLsn) {
       return absl::DataLossError(
           absl::StrCat(JoinPath(directory_, kControlName),
                        ", offset 0: expected the control file of the log in ", file->path,
@@ -234,13 +240,17 @@ absl::Status Planner::FindTail() {
     }
     absl::Status status = CheckUnbegun(*file);
     if (!status.ok()) return status;
-    if (file->kind == FileKind::kForeign) foreign_.push_back(generation);
     if (file->kind != FileKind::kSpare) doubtful_.push_back(std::move(*file));
   }
   const uint64_t known = plan_.control.tail_generation;
   if (tail_.file == nullptr || tail_.generation < known) {
     if (!std::binary_search(generations_.rbegin(), generations_.rend(), known)) {
       return MissingSegment(known, "it holds acknowledged records");
+    }
+    for (const SegmentFile& file : doubtful_) {
+      if (file.generation != known) continue;
+      if (file.kind == FileKind::kForeign) return ForeignSegment(file);
+      if (file.kind == FileKind::kMislabelled) return MislabelledSegment(file);
     }
     return DamageStatus(
         JoinPath(directory_, SegmentName(known)), 0,
@@ -270,11 +280,7 @@ absl::Status Planner::WalkChain() {
     absl::StatusOr<SegmentFile> file = ReadSegment(generation);
     if (!file.ok()) return file.status();
     if (file->kind == FileKind::kForeign) return ForeignSegment(*file);
-    if (file->kind == FileKind::kMislabelled) {
-      return DamageStatus(file->path, 32,
-                          absl::StrCat("expected the header of generation ", generation,
-                                       ", found that of generation ", file->header.generation));
-    }
+    if (file->kind == FileKind::kMislabelled) return MislabelledSegment(*file);
     if (file->kind != FileKind::kBegun) {
       return DamageStatus(file->path, 0,
                           "expected the header of a sealed segment, found none that is valid");
@@ -459,11 +465,13 @@ absl::Status Planner::DecideEnd(bool carry_small_tail) {
   return absl::OkStatus();
 }
 
+// What is another log's, or cannot be looked at, is not ours to remove.
 void Planner::CollectGarbage() {
   for (uint64_t generation : generations_) {
     auto retained = [generation](const SegmentRef& s) { return s.generation == generation; };
-    if (std::count(foreign_.begin(), foreign_.end(), generation) > 0) continue;
-    if (std::none_of(plan_.segments.begin(), plan_.segments.end(), retained)) {
+    if (std::any_of(plan_.segments.begin(), plan_.segments.end(), retained)) continue;
+    absl::StatusOr<SegmentFile> file = ReadSegment(generation);
+    if (file.ok() && file->kind != FileKind::kForeign) {
       plan_.garbage.push_back(SegmentName(generation));
     }
   }

@@ -46,6 +46,12 @@ class SegmentImage {
     return *this;
   }
 
+  // The next group begins with this record: a gap.
+  SegmentImage& SkipTo(Lsn lsn) {
+    next_lsn_ = lsn;
+    return *this;
+  }
+
   const SegmentHeader& header() const { return header_; }
   uint64_t end() const { return bytes_.size(); }
   uint64_t digest() const { return digest_; }
