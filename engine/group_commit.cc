@@ -14,6 +14,8 @@ namespace {
 // A waiter for this LSN is never satisfied: it waits for its turn to lead.
 constexpr Lsn kNever = ~Lsn{0};
 
+constexpr uint32_t kMaxGatherBackoff = 64;
+
 uint64_t WriteUnit(const Options& options) {
   return options.group_alignment_bytes < 512 ? kBlockBytes : options.group_alignment_bytes;
 }
@@ -166,7 +168,7 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t file_end) {
     if (lacking == Room::kNoBuffer) ++stats_.buffer_full_waits;
     leading_ = true;
     Round(/*all=*/false, Durability::kWritten);
-    HandOver();
+    HandOver(/*committers=*/0);
     mutex_.Lock();
     return absl::OkStatus();
   }
@@ -228,8 +230,9 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
             return absl::OkStatus();
           case Waiter::kLead:
             mutex_.Lock();
+            if (level == Durability::kDurable) Gather();
             Round(/*all=*/true, level);
-            HandOver();
+            HandOver(/*committers=*/level == Durability::kDurable ? 1 : 0);
             break;
           case Waiter::kFailed:
           case Waiter::kParked:
@@ -254,8 +257,38 @@ Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
   last_waiter_ = &waiter->next;
   ++waiters_;
   if (waiter->level == Durability::kDurable) ++durable_waiters_;
+  const bool complete = gathering_ && durable_waiters_ + 1 >= gather_target_;
+  if (complete) {
+    gathering_ = false;
+    gathered_.fetch_add(1, std::memory_order_release);
+  }
   mutex_.Unlock();
+  if (complete) FutexWake(&gathered_);
   return waiter->Park();
+}
+
+void GroupCommit::Gather() {
+  if (durable_waiters_ + 1 >= gather_target_) return;
+  if (gather_pause_ > 0) {
+    --gather_pause_;
+    return;
+  }
+  // No longer than half a round: then those who came in time have lost less than a flush of their
+  // own would have cost everybody.
+  const Clock::time_point until = Clock::now() + round_time_ / 2;
+  gathering_ = true;
+  while (gathering_ && failed_ == absl::StatusCode::kOk) {
+    const uint32_t word = gathered_.load(std::memory_order_acquire);
+    const Clock::duration left = until - Clock::now();
+    if (left <= Clock::duration::zero()) break;
+    mutex_.Unlock();
+    FutexWaitFor(&gathered_, word, left);
+    mutex_.Lock();
+  }
+  const bool in_vain = gathering_;
+  gathering_ = false;
+  gather_backoff_ = in_vain ? std::min<uint32_t>(gather_backoff_ * 2, kMaxGatherBackoff) : 1;
+  gather_pause_ = in_vain ? gather_backoff_ : 0;
 }
 
 bool GroupCommit::HasFullBuffers() const {
@@ -277,6 +310,7 @@ bool GroupCommit::WantsSync(Durability level) const {
 }
 
 void GroupCommit::Round(bool all, Durability level) {
+  const Clock::time_point start = Clock::now();
   if (all) CloseBuffer();
   const uint64_t stop = opened_ - (open_ != nullptr ? 1 : 0);
   while (drained_ != stop && failed_ == absl::StatusCode::kOk) {
@@ -288,7 +322,8 @@ void GroupCommit::Round(bool all, Durability level) {
     }
     if (!Drain(buffer)) return;
   }
-  if (failed_ == absl::StatusCode::kOk && WantsSync(level)) Sync();
+  if (failed_ != absl::StatusCode::kOk || !WantsSync(level) || !Sync()) return;
+  round_time_ += (Clock::now() - start - round_time_) / 8;
 }
 
 bool GroupCommit::Drain(Buffer* buffer) {
@@ -396,10 +431,12 @@ void GroupCommit::Fail(const absl::Status& status) {
   flusher_work_.NotifyOne();
 }
 
-void GroupCommit::HandOver() {
+void GroupCommit::HandOver(uint32_t committers) {
   absl::InlinedVector<std::atomic<uint32_t>*, 128> wake;
   std::atomic<uint32_t>* leader = nullptr;
   const bool failed = failed_ != absl::StatusCode::kOk;
+  // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
+  gather_target_ = committers;
   Waiter** link = &first_waiter_;
   while (Waiter* waiter = *link) {
     Waiter::State state = Waiter::kParked;
@@ -417,11 +454,15 @@ void GroupCommit::HandOver() {
     }
     *link = waiter->next;
     --waiters_;
-    if (waiter->level == Durability::kDurable) --durable_waiters_;
+    if (waiter->level == Durability::kDurable) {
+      --durable_waiters_;
+      ++gather_target_;
+    }
     if (state != Waiter::kLead) wake.push_back(&waiter->state);
     waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
   }
   last_waiter_ = link;
+  gather_target_ += durable_waiters_;
   leading_ = leader != nullptr;
   const bool callback_due = !callbacks_.empty() && callbacks_.front().lsn <= durable_lsn();
   const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
@@ -484,7 +525,7 @@ void GroupCommit::RunFlusher() {
       // Full buffers alone are only written; what is due for a sync includes the open one.
       const bool all = !callbacks_.empty() || Clock::now() >= flush_at_;
       Round(all, Durability::kWritten);
-      HandOver();
+      HandOver(/*committers=*/0);
       mutex_.Lock();
       continue;
     }
@@ -538,7 +579,7 @@ void GroupCommit::Latch(const absl::Status& status) {
     mutex_.Unlock();  // the leader sees it and tells the waiters
     return;
   }
-  HandOver();
+  HandOver(/*committers=*/0);
 }
 
 absl::Status GroupCommit::TakeLead() {
@@ -583,7 +624,7 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
   }
   truncating_ = false;
   room_.NotifyAll();
-  HandOver();
+  HandOver(/*committers=*/0);
   return status;
 }
 
@@ -592,7 +633,7 @@ absl::Status GroupCommit::Close() {
   mutex_.Lock();
   if (TakeLead().ok()) {
     Round(/*all=*/true, Durability::kDurable);
-    HandOver();
+    HandOver(/*committers=*/0);
     mutex_.Lock();
   }
   if (failed_ != absl::StatusCode::kOk) status = StatusLocked();

@@ -123,6 +123,8 @@ class GroupCommit {
   absl::Status TakeLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFullBuffers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CallbackWantsSync() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits for the committers that are on their way, so that they share this flush.
+  void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Writes the closed buffers, with `all` also the open one, and syncs if somebody wants that.
   void Round(bool all, Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteGroup(Buffer* buffer, Lsn durable_lsn) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -131,7 +133,8 @@ class GroupCommit {
   bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(Lsn written, Lsn durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Wakes the satisfied waiters and passes the lead on, or gives it up. Releases the mutex.
-  void HandOver() ABSL_UNLOCK_FUNCTION(mutex_);
+  // `committers`: 1 if this thread led for a durable commit of its own.
+  void HandOver(uint32_t committers) ABSL_UNLOCK_FUNCTION(mutex_);
   bool Reached(Lsn lsn, Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -176,6 +179,18 @@ class GroupCommit {
   Waiter** last_waiter_ ABSL_GUARDED_BY(mutex_) = &first_waiter_;
   uint32_t waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t durable_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // Gathering. A thread whose commit was just acknowledged tends to be back with the next one after
+  // a wake-up: the next leader waits for as many durable waiters, itself included, as there were.
+  uint32_t gather_target_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Set while the leader sleeps for that; the waiter that completes the number wakes it.
+  bool gathering_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint32_t> gathered_{0};  // the word it sleeps on
+  // Rounds to go without gathering, after it was in vain; doubles each time, up to a limit.
+  uint32_t gather_pause_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t gather_backoff_ ABSL_GUARDED_BY(mutex_) = 1;
+  // How long a write and a sync take, a moving average: what there is to win.
+  Clock::duration round_time_ ABSL_GUARDED_BY(mutex_) = Clock::duration::zero();
 
   // Owned by the leader.
   std::shared_ptr<WritableSegment> writing_;
