@@ -208,6 +208,7 @@ bool GroupCommit::Reached(Lsn lsn, Durability level) const {
 }
 
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
+  if (lsn > 0 && level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
   mutex_.Lock();
   for (;;) {
     const Lsn appended = appended_lsn_.load(std::memory_order_relaxed);

@@ -256,10 +256,15 @@ absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
-                                               const Options& options) {
+                                               const Options& wanted) {
   const auto start = std::chrono::steady_clock::now();
-  absl::Status status = options.Validate();
+  absl::Status status = wanted.Validate();
   if (!status.ok()) return status;
+  Options options = wanted;
+  // Direct writes of 512 bytes need a disk with such blocks; 4096 keeps the promise everywhere.
+  if (options.direct_io && options.group_alignment_bytes == 512) {
+    options.group_alignment_bytes = kBlockBytes;
+  }
   if (directory.empty()) return absl::InvalidArgumentError("the log's directory has no name");
   FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
   absl::StatusOr<bool> exists = CheckDirectory(fs, directory, options);

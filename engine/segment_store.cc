@@ -81,8 +81,8 @@ SegmentStore::Job SegmentStore::NextJob() const {
   const bool ahead = attempt_code_ == absl::StatusCode::kOk;
   const bool can_extend = allocated < options_.segment_bytes;
   const bool can_prepare = Spares() == 0 && MayPrepare();
-  if (can_extend && wanted_ > allocated) return Job::kExtend;
-  if (can_prepare && spare_wanted_) return trimmed_.empty() ? Job::kSpare : Job::kRemove;
+  if (can_extend && space_waiters_ > 0 && wanted_ > allocated) return Job::kExtend;
+  if (can_prepare && spare_waiters_ > 0) return trimmed_.empty() ? Job::kSpare : Job::kRemove;
   const uint64_t step = NextAllocation(allocated, options_) - allocated;
   if (can_extend && ahead && fill_ + step / 2 > allocated) return Job::kExtend;
   if (!trimmed_.empty()) return Job::kRemove;
@@ -255,17 +255,18 @@ absl::Status SegmentStore::AwaitAttempt(uint64_t seen) {
 
 absl::Status SegmentStore::WaitForSpace(uint64_t generation, uint64_t end) {
   MutexLock lock(&mutex_);
+  auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return prepared_[current_].generation == generation && allocated_bytes() < end;
+  };
+  if (!lacking()) return absl::OkStatus();
+  ++stats_.space_waits;
+  ++space_waiters_;
+  wanted_ = std::max(wanted_, end);
+  work_.NotifyOne();
   const uint64_t seen = attempts_;
   absl::Status status;
-  if (prepared_[current_].generation == generation && allocated_bytes() < end) {
-    ++stats_.space_waits;
-  }
-  while (status.ok() && prepared_[current_].generation == generation && allocated_bytes() < end) {
-    wanted_ = std::max(wanted_, end);
-    work_.NotifyOne();
-    status = AwaitAttempt(seen);
-  }
-  wanted_ = 0;
+  while (status.ok() && lacking()) status = AwaitAttempt(seen);
+  if (--space_waiters_ == 0) wanted_ = 0;
   return status;
 }
 
@@ -275,8 +276,8 @@ std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
   ++current_;
   ++stats_.rollovers;
   fill_ = 0;
-  wanted_ = 0;
-  spare_wanted_ = false;
+  wanted_ = 0;  // those who wait for the old one's find that it is not current any more
+  progress_.NotifyAll();
   allocated_ = prepared_[current_].allocated_bytes;
   note_from_ = 0;
   work_.NotifyOne();
@@ -285,15 +286,17 @@ std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
 
 absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   MutexLock lock(&mutex_);
+  auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return prepared_[current_].generation == generation && Spares() == 0;
+  };
+  if (!lacking()) return absl::OkStatus();
+  ++stats_.rollover_waits;
+  ++spare_waiters_;
+  work_.NotifyOne();
   const uint64_t seen = attempts_;
   absl::Status status;
-  if (prepared_[current_].generation == generation && Spares() == 0) ++stats_.rollover_waits;
-  while (status.ok() && prepared_[current_].generation == generation && Spares() == 0) {
-    spare_wanted_ = true;
-    work_.NotifyOne();
-    status = AwaitAttempt(seen);
-  }
-  if (!status.ok()) spare_wanted_ = false;
+  while (status.ok() && lacking()) status = AwaitAttempt(seen);
+  --spare_waiters_;
   return status;
 }
 

@@ -155,10 +155,13 @@ class SegmentStore {
   std::deque<SegmentRef> segments_ ABSL_GUARDED_BY(mutex_);
   // The last of segments_, those that were taken after it, then the spares. Not empty.
   std::deque<Prepared> prepared_ ABSL_GUARDED_BY(mutex_);
-  size_t current_ ABSL_GUARDED_BY(mutex_) = 0;   // index in prepared_
-  uint64_t fill_ ABSL_GUARDED_BY(mutex_) = 0;    // of the current one
-  uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;  // fill that somebody waits for
-  bool spare_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t current_ ABSL_GUARDED_BY(mutex_) = 0;  // index in prepared_
+  uint64_t fill_ ABSL_GUARDED_BY(mutex_) = 0;   // of the current one
+  // Threads in WaitForSpace() and WaitForSpare(), and the highest fill that one of the former waits
+  // for in the current segment.
+  uint32_t space_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t spare_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation

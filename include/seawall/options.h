@@ -60,7 +60,8 @@ struct Options {
   // that already holds acknowledged records, rewriting them with the same bytes; that is safe
   // where a sector that is being written when the power fails keeps its old or gets its new bytes
   // (as SQLite assumes, "powersafe overwrite"). With 512 or 4096, no write touches a sector
-  // of that size that holds acknowledged records, at the price of space.
+  // of that size that holds acknowledged records, at the price of space. With direct_io, 512 means
+  // 4096.
   uint32_t group_alignment_bytes = 8;
 
   // Trimmed segments that are kept to be written again instead of creating new ones.
