@@ -88,13 +88,19 @@ absl::StatusOr<std::unique_ptr<ControlFile>> ControlFile::Open(FileSystem* fs,
 }
 
 absl::Status ControlFile::Write(ControlBlock block) {
+  if (failed_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("write ", path_, ": an earlier write or sync of it failed"));
+  }
+  failed_ = true;  // until it is known to have worked
   block.sequence = ++sequence_;
   std::string slot(kControlSlotBytes, '\0');
   EncodeControlBlock(block, slot.data());
   absl::Status status =
       WriteAt(file_.get(), path_, block.sequence % kSlots * kControlSlotBytes, slot);
-  if (!status.ok()) return status;
-  return SyncFile(file_.get(), path_, File::SyncKind::kData);
+  if (status.ok()) status = SyncFile(file_.get(), path_, File::SyncKind::kData);
+  failed_ = !status.ok();
+  return status;
 }
 
 }  // namespace seawall

@@ -34,7 +34,7 @@ class ControlFile {
                                                            const ControlBlock& current);
 
   // Writes `block` with the next sequence number over the oldest slot, and syncs. After an error
-  // the file must not be written again.
+  // this one, too, fails for good: FailedPrecondition.
   absl::Status Write(ControlBlock block);
 
  private:
@@ -43,6 +43,7 @@ class ControlFile {
   const std::string path_;
   const std::unique_ptr<File> file_;
   uint64_t sequence_;
+  bool failed_ = false;
 };
 
 }  // namespace seawall
