@@ -387,9 +387,12 @@ absl::Status SegmentStore::TrimBefore(Lsn lsn) {
     if (count == 0) return absl::OkStatus();
     first_generation_ = segments_[count].generation;
   }
-  // Before any file goes: a crash must find either the file or the word that it was trimmed.
-  absl::Status status = WriteControl();
-  if (!status.ok()) return status;
+  // Before any file goes: a crash must find either the file or the word that it was trimmed. Into
+  // two slots, so that damage to one of them leaves the word.
+  for (int slot = 0; slot < 2; ++slot) {
+    absl::Status status = WriteControl();
+    if (!status.ok()) return status;
+  }
   MutexLock lock(&mutex_);
   for (; count > 0; --count) {
     trimmed_.push_back(std::move(segments_.front()));

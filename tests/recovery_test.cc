@@ -14,6 +14,7 @@
 
 #include "gtest/gtest.h"
 #include "seawall/log.h"
+#include "seawall/testing/crash_file_system.h"
 #include "tests/log_image.h"
 #include "tests/test_util.h"
 
@@ -404,6 +405,32 @@ TEST_F(RecoveryTest, NewerControlFile) {
   }
   ExpectDamage(absl::StatusCode::kUnimplemented,
                {ControlPath(), "expected format version 1", "found version 7"});
+}
+
+// Older slots must not name segments that were trimmed and removed since.
+TEST_F(RecoveryTest, DamagedNewestControlSlotAfterATrim) {
+  CrashFileSystem fs;
+  Options options;
+  options.segment_bytes = uint64_t{16} << 10;
+  options.max_record_bytes = 4000;
+  options.max_recycled_segments = 0;
+  options.file_system = &fs;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open("/log", options);
+  ASSERT_OK(log);
+  for (int i = 0; i < 20; ++i) ASSERT_OK((*log)->AppendDurable(std::string(4000, 'x')));
+  // The background thread is idle, so that its next word in CONTROL is no help.
+  for (uint64_t calls = 0; calls != fs.calls(); usleep(100000)) calls = fs.calls();
+  ASSERT_OK((*log)->TrimBefore(15));
+  FileInfo info;
+  while (fs.Stat("/log/" + SegmentName(1), &info) == 0) usleep(1000);
+  std::unique_ptr<CrashFileSystem> disk = fs.Clone();
+  absl::StatusOr<ControlBlock> newest = ReadControl(disk.get(), "/log");
+  ASSERT_OK(newest);
+  const uint64_t slot = newest->sequence % kControlSlots * kControlSlotBytes;
+  ASSERT_EQ(disk->FlipBit("/log/CONTROL", (slot + 40) * 8), 0);
+  absl::StatusOr<RecoveryPlan> plan = PlanRecovery(disk.get(), "/log", true);
+  ASSERT_OK(plan);
+  EXPECT_EQ(plan->report.last_lsn, 20u);
 }
 
 // ---- Verdicts
