@@ -103,6 +103,19 @@ TEST(CrashFileSystemTest, TruncateLeavesZerosBehindTheEnd) {
   EXPECT_EQ(bytes, std::string(100, 'a') + std::string(3 * kSector - 100, '\0'));
 }
 
+TEST(CrashFileSystemTest, AllFilesOfSeveralFolders) {
+  CrashFileSystem fs;
+  // Names too long to be stored inside a std::string.
+  const std::string folder = "/a-folder-with-a-long-name";
+  std::vector<std::string> expected = {folder + "/"};
+  ASSERT_EQ(fs.MakeDirectory(folder), 0);
+  for (char c = 'a'; c < 'j'; ++c) {
+    expected.push_back(folder + "/" + c);
+    MustOpen(&fs, expected.back());
+  }
+  EXPECT_EQ(fs.AllFiles(), expected);
+}
+
 TEST(CrashFileSystemTest, ListsInAnOrderThatDependsOnTheSeedOnly) {
   std::set<std::vector<std::string>> orders;
   for (uint64_t seed = 0; seed < 20; ++seed) {
