@@ -210,7 +210,7 @@ TEST_F(ControlFileTest, PowerLossInsideAWriteLeavesTheOldOrTheNewBlock) {
       fs.SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn& capture) {
         if (call.kind != CallKind::kSync) return;
         capture().ForEachImage(
-            300, 1, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> disk) {
+            100, 1, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> disk) {
               absl::StatusOr<ControlBlock> block = ReadControl(disk.get(), "/log");
               EXPECT_OK(block);
               const Lsn found = block.ok() ? block->durable_lsn : 0;
@@ -226,7 +226,7 @@ TEST_F(ControlFileTest, PowerLossInsideAWriteLeavesTheOldOrTheNewBlock) {
   }
 }
 
-TEST_F(ControlFileTest, FailedSyncIsReported) {
+TEST_F(ControlFileTest, FailedSyncIsReportedAndNothingIsWrittenAfterIt) {
   CrashFileSystem fs;
   ASSERT_EQ(fs.MakeDirectory("/log"), 0);
   absl::StatusOr<std::unique_ptr<ControlFile>> control = ControlFile::Create(&fs, "/log", Block(1));
@@ -238,6 +238,11 @@ TEST_F(ControlFileTest, FailedSyncIsReported) {
   EXPECT_TRUE(Fails((*control)->Write(Block(2)), absl::StatusCode::kUnavailable,
                     {"fdatasync /log/CONTROL"}));
   EXPECT_EQ(fs.faults_hit(), 1u);
+  // The slot that it may have spoilt is in doubt for good: another write could spoil another one.
+  const uint64_t before = fs.calls();
+  EXPECT_TRUE(
+      Fails((*control)->Write(Block(3)), absl::StatusCode::kFailedPrecondition, {"/log/CONTROL"}));
+  EXPECT_EQ(fs.calls(), before);
 }
 
 }  // namespace
