@@ -71,7 +71,7 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
       if (!status.ok()) return status;
       Room room = Reserve(bytes, static_cast<uint32_t>(records.size()), &reserved);
       if (room == Room::kReserved) break;
-      status = MakeRoom(room, reserved.file_end);
+      status = MakeRoom(room, bytes, reserved.file_end);
       if (!status.ok()) return status;
     }
   }
@@ -130,10 +130,11 @@ GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, Reservation* reservati
   if (opened_ - drained_ == buffers_.size()) return Room::kNoBuffer;
   bytes += kGroupHeaderBytes;
   uint64_t file_end = AlignUp(next_offset_ + bytes, options_.group_alignment_bytes);
-  if (file_end > options_.segment_bytes) {
+  if (file_end > options_.segment_bytes || roll_over_) {
     std::shared_ptr<WritableSegment> spare = store_->TakeSpare();
     if (spare == nullptr) return Room::kNoSpare;
     segment_ = std::move(spare);
+    roll_over_ = false;
     next_offset_ = kSegmentHeaderBytes;
     begins_segment_ = true;
     file_end = AlignUp(next_offset_ + bytes, options_.group_alignment_bytes);
@@ -161,7 +162,7 @@ void GroupCommit::CloseBuffer() {
   open_ = nullptr;
 }
 
-absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t file_end) {
+absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end) {
   // With no leader, this thread writes what is full. It may be the flusher, in a callback.
   if (!leading_ && !truncating_ && HasFullBuffers() &&
       (lacking != Room::kNoBuffer || options_.when_full == WhenFull::kWait)) {
@@ -190,7 +191,20 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t file_end) {
                                                   : store_->WaitForSpare(generation);
   mutex_.Lock();
   absl::Status latched = StatusLocked();
-  return latched.ok() ? status : latched;
+  if (!latched.ok()) return latched;
+  // A full disk, and a spare that has its place on it (a recycled one, mostly): roll over early,
+  // unless the segment was not even begun.
+  const uint64_t spare_end =
+      AlignUp(kSegmentHeaderBytes + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
+  if (absl::IsResourceExhausted(status) && lacking == Room::kNoSpace && !truncating_ &&
+      !begins_segment_ && segment_->header.generation == generation &&
+      store_->HasSpare(spare_end)) {
+    CloseBuffer();
+    if (!leading_) flusher_work_.NotifyOne();
+    roll_over_ = true;
+    return absl::OkStatus();
+  }
+  return status;
 }
 
 // ---- Waiting and leading
@@ -620,6 +634,7 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
       writing_generation_ = durable_generation_ = cut->segment->header.generation;
       written_end_ = durable_end_ = next_offset_ = cut->end;
       begins_segment_ = false;
+      roll_over_ = false;
       durable_lsn_ = written_lsn_ = appended_lsn_ = lsn;
     }
   }

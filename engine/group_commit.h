@@ -111,7 +111,8 @@ class GroupCommit {
   Room Reserve(uint64_t bytes, uint32_t records, Reservation* reservation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Room OpenBuffer(uint64_t bytes, Reservation* reservation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status MakeRoom(Room lacking, uint64_t file_end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseBuffer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -162,6 +163,7 @@ class GroupCommit {
   std::shared_ptr<WritableSegment> segment_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_offset_ ABSL_GUARDED_BY(mutex_) = 0;
   bool begins_segment_ ABSL_GUARDED_BY(mutex_) = false;
+  bool roll_over_ ABSL_GUARDED_BY(mutex_) = false;  // the next group goes to the next segment
 
   // A ring: buffers drained_ .. opened_ - 1 (modulo its size) hold records, the last of them takes
   // more if open_ is set.

@@ -60,12 +60,14 @@ void SegmentStore::Run() {
       continue;
     }
     busy_ = true;
+    if (job != Job::kRemove) ++attempts_begun_;
     mutex_.Unlock();
     absl::Status status = Do(job);
     mutex_.Lock();
     busy_ = false;
     if (job != Job::kRemove) {
-      ++attempts_;
+      // With trimmed segments to remove, the attempt is not over: that makes room, perhaps.
+      if (status.ok() || trimmed_.empty()) attempts_ended_ = attempts_begun_;
       attempt_code_ = status.code();
       attempt_message_ = std::string(status.message());
     }
@@ -81,6 +83,7 @@ SegmentStore::Job SegmentStore::NextJob() const {
   const bool ahead = attempt_code_ == absl::StatusCode::kOk;
   const bool can_extend = allocated < options_.segment_bytes;
   const bool can_prepare = Spares() == 0 && MayPrepare();
+  if (!ahead && !trimmed_.empty()) return Job::kRemove;
   if (can_extend && space_waiters_ > 0 && wanted_ > allocated) return Job::kExtend;
   if (can_prepare && spare_waiters_ > 0) return trimmed_.empty() ? Job::kSpare : Job::kRemove;
   const uint64_t step = NextAllocation(allocated, options_) - allocated;
@@ -184,6 +187,7 @@ absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file,
 absl::Status SegmentStore::RemoveTrimmed() {
   std::vector<std::string> unlink;
   std::string recycle;
+  uint64_t recycled = 0;
   uint64_t generation = 0;
   LogId log_id;
   {
@@ -194,6 +198,7 @@ absl::Status SegmentStore::RemoveTrimmed() {
       const bool free = segment.pin.use_count() == 1;  // nobody can get another pin
       if (free && recycle.empty() && MayPrepare() && Spares() < options_.max_recycled_segments) {
         recycle = segment.path;
+        recycled = segment.generation;
         generation = next_generation_++;
         ++stats_.segments_recycled;
       } else if (free && MayPrepare() && Spares() + 1 < options_.max_recycled_segments) {
@@ -212,7 +217,11 @@ absl::Status SegmentStore::RemoveTrimmed() {
     if (file.ok()) {
       absl::Status status = AddSpare(std::move(*file), allocated_bytes);
       if (!status.ok()) return status;
-    }  // else: left to the next open, as an unfinished spare
+    } else {
+      // A rename may take space; an unlink gives some.
+      unlink.push_back(SegmentName(recycled));
+      unlink.push_back(SegmentName(generation));
+    }
   }
   return RemoveFiles(fs_, directory_, unlink);
 }
@@ -249,7 +258,7 @@ void SegmentStore::NoteFill(uint64_t end) {
 absl::Status SegmentStore::AwaitAttempt(uint64_t seen) {
   progress_.Wait(&mutex_);
   if (stop_) return absl::FailedPreconditionError("the log is being closed");
-  if (attempts_ == seen || attempt_code_ == absl::StatusCode::kOk) return absl::OkStatus();
+  if (attempts_ended_ <= seen || attempt_code_ == absl::StatusCode::kOk) return absl::OkStatus();
   return absl::Status(attempt_code_, attempt_message_);
 }
 
@@ -263,11 +272,16 @@ absl::Status SegmentStore::WaitForSpace(uint64_t generation, uint64_t end) {
   ++space_waiters_;
   wanted_ = std::max(wanted_, end);
   work_.NotifyOne();
-  const uint64_t seen = attempts_;
+  const uint64_t seen = attempts_begun_;
   absl::Status status;
   while (status.ok() && lacking()) status = AwaitAttempt(seen);
   if (--space_waiters_ == 0) wanted_ = 0;
   return status;
+}
+
+bool SegmentStore::HasSpare(uint64_t bytes) const {
+  MutexLock lock(&mutex_);
+  return Spares() > 0 && prepared_[current_ + 1].allocated_bytes >= bytes;
 }
 
 std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
@@ -293,7 +307,7 @@ absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   ++stats_.rollover_waits;
   ++spare_waiters_;
   work_.NotifyOne();
-  const uint64_t seen = attempts_;
+  const uint64_t seen = attempts_begun_;
   absl::Status status;
   while (status.ok() && lacking()) status = AwaitAttempt(seen);
   --spare_waiters_;

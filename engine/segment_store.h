@@ -59,6 +59,8 @@ class SegmentStore {
   // Waits until the current segment may be filled up to `end`, or another one is current. Fails if
   // an attempt to make room failed: ResourceExhausted on a full disk. The next call tries again.
   absl::Status WaitForSpace(uint64_t generation, uint64_t end);
+  // True if the next segment is ready, and may be filled up to `bytes`.
+  bool HasSpare(uint64_t bytes) const;
   // The next segment, if one is ready; it is current then.
   std::shared_ptr<WritableSegment> TakeSpare();
   // Waits until one is ready, or another one is current; fails as WaitForSpace does.
@@ -119,6 +121,7 @@ class SegmentStore {
   }
   // Reports a failure that may concern acknowledged records, and returns it.
   absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits for news; fails if that is a failed attempt, not one of the first `seen`.
   absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What CONTROL says now.
   ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -166,9 +169,11 @@ class SegmentStore {
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
-  // Jobs that make room, done so far, and the status of the last one. After a failure nothing is
-  // done ahead of need until somebody waits again.
-  uint64_t attempts_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Jobs that make room, and the status of the one that ended last. After a failure nothing is
+  // done ahead of need until somebody waits again. Who waits is refused only by an attempt that
+  // began after it asked: an older one may have failed for want of space that is there now.
+  uint64_t attempts_begun_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t attempts_ended_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::StatusCode attempt_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
   std::string attempt_message_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is in a job
