@@ -214,7 +214,7 @@ class CrashExplorerTest : public ::testing::TestWithParam<Configuration> {
  protected:
   void Explore(const std::string& name,
                const std::function<void(Explorer*, ModelledLog*)>& workload,
-               size_t images_per_moment = 12) {
+               size_t images_per_moment = 48) {
     Explorer explorer(GetParam());
     explorer.Explore(workload, std::max<size_t>(2, images_per_moment / GetParam().thinning));
     std::cout << "crash states: " << explorer.states() << " (" << explorer.nested()
@@ -235,7 +235,7 @@ TEST_P(CrashExplorerTest, FirstCreation) {
         EXPECT_STATUS_OK(log->Open());
         EXPECT_STATUS_OK(log->Append(20, Durability::kDurable));
       },
-      100);
+      200);
 }
 
 TEST_P(CrashExplorerTest, LoneCommits) {
@@ -286,7 +286,7 @@ TEST_P(CrashExplorerTest, TrimAndRecycle) {
           if (i % 9 == 0) EXPECT_STATUS_OK(log->TrimBefore(i - 3));
         }
       },
-      8);
+      28);
 }
 
 TEST_P(CrashExplorerTest, TruncateBack) {
@@ -342,7 +342,7 @@ TEST_P(CrashExplorerTest, SecondLifeOverRecycledFiles) {
           EXPECT_STATUS_OK(log->Append(100, Durability::kWritten));
         }
       },
-      8);
+      28);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CrashExplorerTest, ::testing::ValuesIn(Configurations()),
