@@ -84,6 +84,11 @@ class SourceReader : public Reader {
     range_ = std::move(range);
     if (same) return true;
     absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, range_.segment.path, OpenOptions());
+    if (absl::IsNotFound(file.status())) {
+      // Trimmed since the source was asked; it says so now.
+      absl::StatusOr<std::optional<ReadRange>> gone = source_(next_lsn_);
+      if (!gone.ok()) return Stop(gone.status());
+    }
     if (!file.ok()) return Stop(file.status());
     scanner_.reset();
     file_ = std::move(*file);

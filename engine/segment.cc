@@ -189,7 +189,7 @@ std::string SegmentName(uint64_t generation) {
 
 std::optional<uint64_t> ParseSegmentName(const std::string& name) {
   uint64_t generation = 0;
-  if (name.size() < kDigits + sizeof(kSuffix) - 1 ||
+  if (name.size() != kDigits + sizeof(kSuffix) - 1 ||
       !absl::SimpleAtoi(name.substr(0, name.size() - (sizeof(kSuffix) - 1)), &generation) ||
       name != SegmentName(generation)) {
     return std::nullopt;
