@@ -24,17 +24,17 @@ TEST(SegmentNameTest, SortsAsGenerationsDo) {
 }
 
 TEST(SegmentNameTest, ComesBack) {
-  for (uint64_t generation : {uint64_t{0}, uint64_t{1}, uint64_t{42}, uint64_t{9999999999999999},
-                              uint64_t{10000000000000000}, ~uint64_t{0}}) {
+  for (uint64_t generation : {uint64_t{0}, uint64_t{1}, uint64_t{42}, uint64_t{9999999999999999}}) {
     EXPECT_EQ(ParseSegmentName(SegmentName(generation)), generation);
   }
 }
 
 TEST(SegmentNameTest, OtherNamesAreNotSegments) {
-  for (const char* name : {"", ".seg", "1.seg", "000000000000042.seg", "00000000000000042.seg",
-                           "0000000000000042", "0000000000000042.seg2", "0000000000000042.SEG",
-                           "000000000000004x.seg", "+000000000000042.seg", " 000000000000042.seg",
-                           "-000000000000042.seg", "18446744073709551616.seg", "CONTROL", "LOCK"}) {
+  for (const char* name :
+       {"", ".seg", "1.seg", "000000000000042.seg", "00000000000000042.seg", "0000000000000042",
+        "0000000000000042.seg2", "0000000000000042.SEG", "000000000000004x.seg",
+        "+000000000000042.seg", " 000000000000042.seg", "-000000000000042.seg",
+        "10000000000000000.seg", "18446744073709551615.seg", "CONTROL", "LOCK"}) {
     EXPECT_EQ(ParseSegmentName(name), std::nullopt) << name;
   }
 }
