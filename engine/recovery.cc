@@ -366,10 +366,10 @@ absl::Status Planner::SurveyBehind(const TailScan& scan, TailFacts* facts) {
 }
 
 // A prepared segment without its header was being begun when the power failed; or its header is
-// damaged, or another file stands in its place. Then groups in it may prove that.
+// damaged, or it stands in another file's place, which need not be one that CONTROL lists. Then
+// groups in it may prove that.
 absl::Status Planner::CheckLaterFiles(Lsn next_lsn, TailFacts* facts) {
   for (const SegmentFile& file : doubtful_) {
-    if (EntryOf(file.generation) == nullptr) continue;
     for (const ControlEntry& entry : plan_.control.entries) {
       SegmentScanner scanner(file.file.get(), file.path, entry.salt);
       absl::StatusOr<Remnants> remnants = scanner.Survey(kSegmentHeaderBytes, file.bytes);
