@@ -54,7 +54,9 @@ struct TailScan {
 
 class Planner {
  public:
-  Planner(FileSystem* fs, const std::string& directory) : fs_(fs), directory_(directory) {}
+  // `live`: a writer may be at work, and what is read is for reading only.
+  Planner(FileSystem* fs, const std::string& directory, bool live)
+      : fs_(fs), directory_(directory), live_(live) {}
 
   absl::StatusOr<RecoveryPlan> Plan(bool carry_small_tail);
 
@@ -72,12 +74,15 @@ class Planner {
   absl::StatusOr<TailScan> ScanTail();
   absl::Status DecideEnd(bool carry_small_tail);
   absl::Status SurveyBehind(const TailScan& scan, TailFacts* facts);
+  absl::StatusOr<bool> WrittenSince(const TailScan& scan);
+  void ForgetTorn();
   absl::Status CheckLaterFiles(Lsn next_lsn, TailFacts* facts);
   void CollectGarbage();
   const ControlEntry* EntryOf(uint64_t generation) const;
 
   FileSystem* const fs_;
   const std::string directory_;
+  const bool live_;
   RecoveryPlan plan_;
   std::vector<uint64_t> generations_;  // of the files that are there, descending
   SegmentFile tail_;
@@ -386,6 +391,23 @@ absl::Status Planner::CheckLaterFiles(Lsn next_lsn, TailFacts* facts) {
   return absl::OkStatus();
 }
 
+// True if the next group is where the scan found none, or not all of one: a live writer went on
+// between two looks, and what was found behind the end is no sign of damage.
+absl::StatusOr<bool> Planner::WrittenSince(const TailScan& scan) {
+  SegmentScanner scanner(tail_.file.get(), tail_.path, tail_.header.salt);
+  Group group;
+  absl::StatusOr<SegmentScanner::Found> found = scanner.ReadGroup(scan.end, ~uint64_t{0}, &group);
+  if (!found.ok()) return found.status();
+  return *found == SegmentScanner::Found::kGroup && group.header.first_lsn == scan.last_lsn + 1 &&
+         scanner.CheckRecords(group).ok();
+}
+
+void Planner::ForgetTorn() {
+  plan_.report.discarded_bytes = 0;
+  plan_.report.torn_path.clear();
+  plan_.report.torn_offset = 0;
+}
+
 absl::Status Planner::DecideEnd(bool carry_small_tail) {
   const ControlBlock& control = plan_.control;
   const bool closed = control.closed && control.tail_generation == tail_.generation;
@@ -418,6 +440,16 @@ absl::Status Planner::DecideEnd(bool carry_small_tail) {
           " knew record ", std::max(tail_.header.durable_lsn, control_durable_lsn_),
           " to be durable");
     }
+    if (live_ &&
+        (facts.acknowledged_beyond || facts.remnants || facts.stop != TailFacts::Stop::kNothing)) {
+      absl::StatusOr<bool> written = WrittenSince(scan);
+      if (!written.ok()) return written.status();
+      // The log ended here when it was looked at.
+      if (*written) {
+        facts = TailFacts();
+        ForgetTorn();
+      }
+    }
   }
   RecoveryReport& report = plan_.report;
   switch (DecideTail(facts)) {
@@ -429,9 +461,7 @@ absl::Status Planner::DecideEnd(bool carry_small_tail) {
                        scan.bad.empty() ? "no valid group" : scan.bad));
     case TailVerdict::kClean:
       report.verdict = RecoveryVerdict::kClean;
-      report.discarded_bytes = 0;
-      report.torn_path.clear();
-      report.torn_offset = 0;
+      ForgetTorn();
       break;
     case TailVerdict::kUnclosed:
       report.verdict = RecoveryVerdict::kUnclosed;
@@ -520,17 +550,39 @@ TailVerdict DecideTail(const TailFacts& facts) {
 
 absl::StatusOr<RecoveryPlan> PlanRecovery(FileSystem* fs, const std::string& directory,
                                           bool carry_small_tail) {
-  return Planner(fs, directory).Plan(carry_small_tail);
+  return Planner(fs, directory, /*live=*/false).Plan(carry_small_tail);
 }
 
+namespace {
+
+// What a live writer at work between two of our looks can be taken for; empty if it is nothing of
+// the kind.
+std::string DoubtfulFinding(const absl::StatusOr<RecoveryPlan>& plan) {
+  if (!plan.ok()) {
+    const bool doubtful = absl::IsNotFound(plan.status()) || absl::IsDataLoss(plan.status());
+    return doubtful ? std::string(plan.status().message()) : std::string();
+  }
+  const RecoveryReport& report = plan->report;
+  if (report.verdict != RecoveryVerdict::kTornTail) return "";
+  return absl::StrCat(report.torn_path, " ", report.torn_offset, " ", report.discarded_bytes);
+}
+
+}  // namespace
+
 absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory) {
-  // A writer that trims, rolls over or closes between our looks makes one of them stale. Damage is
-  // what stays the same.
-  constexpr int kTries = 5;
+  // A writer that trims, rolls over, closes or opens makes one of our looks stale, but not several
+  // with the same result: what is found missing or torn is believed when it stays. The other bound
+  // is for a disk that gives other bytes each time.
+  constexpr int kSameLooks = 3;
+  constexpr int kLooks = 1000;
+  std::string finding;
   absl::StatusOr<RecoveryPlan> plan = absl::UnknownError("");
-  for (int i = 0; i < kTries; ++i) {
-    plan = PlanRecovery(fs, directory, /*carry_small_tail=*/false);
-    if (plan.ok() || !(absl::IsNotFound(plan.status()) || absl::IsDataLoss(plan.status()))) break;
+  for (int i = 0, same = 0; i < kLooks && same < kSameLooks; ++i) {
+    plan = Planner(fs, directory, /*live=*/true).Plan(/*carry_small_tail=*/false);
+    std::string found = DoubtfulFinding(plan);
+    if (found.empty()) break;
+    same = found == finding ? same + 1 : 1;
+    finding = std::move(found);
   }
   if (plan.ok() && !plan->exists) {
     return absl::NotFoundError(absl::StrCat("no log in ", directory));

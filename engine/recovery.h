@@ -72,8 +72,8 @@ struct RecoveryPlan {
 absl::StatusOr<RecoveryPlan> PlanRecovery(FileSystem* fs, const std::string& directory,
                                           bool carry_small_tail);
 
-// A plan for reading only, perhaps beside a live writer: NotFound if there is no log, and another
-// try when a file went away between two looks.
+// A plan for reading only, perhaps beside a live writer: NotFound if there is no log. Errors as
+// PlanRecovery, but what a writer at work can look like is believed only when it stays.
 absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory);
 
 // A log that is ready to be appended to.

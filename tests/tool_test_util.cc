@@ -1,0 +1,103 @@
+#include "tests/tool_test_util.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "gtest/gtest.h"
+
+namespace seawall {
+namespace {
+
+// Bazel starts tests in the folder that holds their data.
+constexpr char kTool[] = "tools/seawall";
+
+void Redirect(const std::string& path, int flags, int to) {
+  const int fd = open(path.c_str(), flags, 0600);
+  if (fd < 0 || dup2(fd, to) < 0) _exit(126);
+}
+
+// In the child: never returns.
+[[noreturn]] void Exec(std::vector<std::string> arguments, const ScratchDirectory& scratch,
+                       const RunOptions& options) {
+  Redirect(scratch.path("in"), O_RDONLY, STDIN_FILENO);
+  Redirect(options.output_path.empty() ? scratch.path("out") : options.output_path,
+           O_WRONLY | O_CREAT, STDOUT_FILENO);
+  Redirect(scratch.path("err"), O_WRONLY | O_CREAT, STDERR_FILENO);
+  if (options.obey_modes && geteuid() == 0 &&
+      (prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) != 0 ||
+       prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH) != 0)) {
+    _exit(125);
+  }
+  std::vector<char*> argv = {const_cast<char*>(kTool)};
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(kTool, argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+Outcome RunTool(const std::vector<std::string>& arguments, const RunOptions& options) {
+  const ScratchDirectory scratch;
+  WriteFile(scratch.path("in"), options.input);
+  const pid_t child = fork();
+  if (child == 0) Exec(arguments, scratch, options);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  Outcome outcome;
+  if (WIFEXITED(status)) outcome.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
+  if (options.output_path.empty()) outcome.out = ReadFile(scratch.path("out"));
+  outcome.err = ReadFile(scratch.path("err"));
+  return outcome;
+}
+
+ScratchDirectory::ScratchDirectory() {
+  const char* base = std::getenv("TEST_TMPDIR");
+  path_ = std::string(base == nullptr ? "/tmp" : base) + "/tool.XXXXXX";
+  if (mkdtemp(path_.data()) == nullptr) std::abort();
+}
+
+ScratchDirectory::~ScratchDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+void WriteFile(const std::string& path, const std::string& content) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << content;
+  file.close();
+  EXPECT_TRUE(file.good()) << path;
+}
+
+void FlipByte(const std::string& path, uint64_t offset) {
+  std::string content = ReadFile(path);
+  ASSERT_LT(offset, content.size());
+  content[offset] = static_cast<char>(~content[offset]);
+  WriteFile(path, content);
+}
+
+std::map<std::string, std::string> ReadFiles(const std::string& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.is_regular_file()) files[entry.path().filename()] = ReadFile(entry.path());
+  }
+  return files;
+}
+
+}  // namespace seawall
