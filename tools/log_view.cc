@@ -189,6 +189,10 @@ absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path) {
   return copies;
 }
 
+bool ControlSlots::any_valid() const {
+  return std::count(results.begin(), results.end(), DecodeResult::kValid) > 0;
+}
+
 absl::StatusOr<ControlSlots> ReadControlSlots(const std::string& directory) {
   const std::string path = JoinPath(directory, kControlName);
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(FileSystem::Posix(), path, OpenOptions());

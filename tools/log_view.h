@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/control_file.h"
 #include "engine/format.h"
 #include "engine/segment.h"
 #include "seawall/file_system.h"
@@ -45,9 +46,13 @@ struct HeaderCopies {
 };
 absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path);
 
+// Each slot of CONTROL, on its own.
 struct ControlSlots {
-  std::array<DecodeResult, 2> results = {};
-  std::array<ControlBlock, 2> blocks;
+  std::array<DecodeResult, kControlSlots> results = {};
+  std::array<ControlBlock, kControlSlots> blocks;
+
+  bool valid(size_t i) const { return results[i] == DecodeResult::kValid; }
+  bool any_valid() const;
 };
 absl::StatusOr<ControlSlots> ReadControlSlots(const std::string& directory);
 

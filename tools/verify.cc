@@ -25,10 +25,10 @@ Usage: seawall verify [--json] DIR
 It reads every record of every retained segment through the decoder that recovery and readers use,
 and checks: each record's checksum; each group's; that LSNs have no gap; that each segment ends
 where, and with the digest that, its successor says; both copies of each segment's header, spares
-included; both slots of CONTROL. Bytes that hold nothing (padding, what is behind the end of the
+included; all slots of CONTROL. Bytes that hold nothing (padding, what is behind the end of the
 log) are not judged.
 
-Damage to a copy of something that is there twice is damage, too: nothing is lost yet, and the next
+Damage to a copy of something that is there more than once is damage, too: nothing is lost yet, and the next
 damage may lose it. It goes on behind damage and lists all that it can find.
 
 These are sound, and it says so: a log that was not closed (its writer was killed, or is at work
@@ -114,26 +114,22 @@ class Verifier : public SegmentVisitor {
 
   absl::Status CheckControl() {
     absl::StatusOr<ControlSlots> slots = ReadControlSlots(view_.directory);
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < kControlSlots; ++i) {
       // A slot that is being written just now is whole at another look.
-      for (int tries = 0; slots.ok() && !Valid(*slots, i) && tries < kLooks; ++tries) {
+      for (int looks = 1; slots.ok() && !slots->valid(i) && looks < kLooks; ++looks) {
         slots = ReadControlSlots(view_.directory);
       }
       if (absl::IsNotFound(slots.status())) return absl::OkStatus();  // why it does not open
       if (!slots.ok()) return slots.status();
-      if (Valid(*slots, i)) continue;
-      const bool other = Valid(*slots, 1 - i);
-      if (!other && i == 1) continue;  // said for both
-      OnProblem({JoinPath(view_.directory, kControlName), i * kControlSlotBytes,
-                 absl::StrCat("a valid control block in slot ", i), NameOf(slots->results[i]),
-                 other ? "nothing is lost: the other slot is valid" : "the log does not open",
-                 i * kControlSlotBytes});
+      if (slots->valid(i)) continue;
+      OnProblem(
+          {JoinPath(view_.directory, kControlName), i * kControlSlotBytes,
+           absl::StrCat("a valid control block in slot ", i + 1, " of ", kControlSlots),
+           NameOf(slots->results[i]),
+           slots->any_valid() ? "nothing is lost: another slot is valid" : "the log does not open",
+           i * kControlSlotBytes});
     }
     return absl::OkStatus();
-  }
-
-  static bool Valid(const ControlSlots& slots, size_t i) {
-    return slots.results[i] == DecodeResult::kValid;
   }
 
   static std::string NameOf(DecodeResult result) {
@@ -182,7 +178,7 @@ class Verifier : public SegmentVisitor {
   // Both copies are whole, and equal if `settled`.
   absl::Status CheckHeader(const SegmentRef& segment, bool settled, bool spare) {
     absl::StatusOr<HeaderCopies> copies = ReadHeaderCopies(segment.path);
-    for (int tries = 0; copies.ok() && !Sound(*copies, settled) && tries < kLooks; ++tries) {
+    for (int looks = 1; copies.ok() && !Sound(*copies, settled) && looks < kLooks; ++looks) {
       copies = ReadHeaderCopies(segment.path);
     }
     const bool gone = absl::IsNotFound(copies.status());
