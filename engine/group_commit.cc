@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -403,8 +404,7 @@ absl::Status GroupCommit::WriteGroup(Buffer* buffer, Lsn durable_lsn) {
                                 std::string_view(memory, write_end));
   if (!status.ok()) return status;
   if (buffer->begins_segment) {
-    store_->Begin(*writing_, std::move(predecessor), predecessor_end,
-                  writing_->header.predecessor_digest);
+    store_->Begin(*writing_, predecessor_end, writing_->header.predecessor_digest);
   }
   digest_ = ExtendDigest(digest_, checksum);
   const uint64_t filled = end % write_unit_;
@@ -480,6 +480,9 @@ void GroupCommit::HandOver(uint32_t committers) {
   last_waiter_ = link;
   gather_target_ += durable_waiters_;
   leading_ = leader != nullptr;
+  // Buffers that were filled meanwhile are the flusher's to write; but it may be one of those that
+  // wait for room, in a callback.
+  if (!leading_ && room_waiters_ > 0 && HasFullBuffers()) room_.NotifyAll();
   const bool callback_due = !callbacks_.empty() && callbacks_.front().lsn <= durable_lsn();
   const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
   if (callback_due || flusher_leads) flusher_work_.NotifyOne();
@@ -520,16 +523,33 @@ bool GroupCommit::RunCallbacks() {
     due.push_back(std::move(callbacks_.front()));
     callbacks_.pop_front();
   }
+  const size_t uncut = due.size();
+  std::move(cut_callbacks_.begin(), cut_callbacks_.end(), std::back_inserter(due));
+  cut_callbacks_.clear();
   if (due.empty()) return false;
   const Lsn durable = durable_lsn();
   absl::Status failure = failed ? StatusLocked() : absl::OkStatus();
   mutex_.Unlock();
-  for (Pending& pending : due) {
-    pending.callback(pending.lsn <= durable ? absl::OkStatus() : failure);
+  for (size_t i = 0; i < due.size(); ++i) {
+    Pending& pending = due[i];
+    if (i >= uncut) {
+      pending.callback(absl::OutOfRangeError(
+          absl::StrCat("notify of record ", pending.lsn, ": a truncation cut it off")));
+    } else {
+      pending.callback(pending.lsn <= durable ? absl::OkStatus() : failure);
+    }
   }
   due.clear();
   mutex_.Lock();
   return true;
+}
+
+void GroupCommit::CutCallbacks(Lsn lsn) {
+  auto cut = callbacks_.begin();
+  while (cut != callbacks_.end() && cut->lsn <= lsn) ++cut;
+  std::move(cut, callbacks_.end(), std::back_inserter(cut_callbacks_));
+  callbacks_.erase(cut, callbacks_.end());
+  flusher_work_.NotifyOne();
 }
 
 void GroupCommit::RunFlusher() {
@@ -637,6 +657,7 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
       begins_segment_ = false;
       roll_over_ = false;
       durable_lsn_ = written_lsn_ = appended_lsn_ = lsn;
+      CutCallbacks(lsn);
     }
   }
   truncating_ = false;

@@ -142,6 +142,8 @@ class GroupCommit {
   // ---- The flusher
   void RunFlusher();
   bool FlushDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sets the callbacks for records above `lsn` aside, to be called with OutOfRange.
+  void CutCallbacks(Lsn lsn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RunCallbacks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
@@ -210,6 +212,8 @@ class GroupCommit {
     Callback callback;
   };
   std::deque<Pending> callbacks_ ABSL_GUARDED_BY(mutex_);  // by LSN
+  // For records that TruncateAfter cut off.
+  std::vector<Pending> cut_callbacks_ ABSL_GUARDED_BY(mutex_);
   // When something appended is due for stable storage by flush_interval_micros.
   Clock::time_point flush_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
 

@@ -91,10 +91,11 @@ class Log {
   absl::Status WaitDurable(Lsn lsn) { return Wait(lsn, Durability::kDurable); }
 
   // Calls `callback` once: with OK when all records up to `lsn` are durable, or with the error
-  // that prevents it. It runs on a thread of the log, in LSN order with other callbacks, never
-  // inside this call; it may call Append and NotifyDurable, must not block for long, and must not
-  // Close or destroy the log. Returns OutOfRange, and drops the callback, for an LSN that was
-  // never assigned; other errors go to the callback.
+  // that prevents it, as OutOfRange when TruncateAfter cut the record off. It runs on a thread of
+  // the log, in LSN order with other callbacks, never inside this call; it may call Append and
+  // NotifyDurable, must not block for long, and must not Close or destroy the log. Returns
+  // OutOfRange, and drops the callback, for an LSN that was never assigned; other errors go to the
+  // callback.
   virtual absl::Status NotifyDurable(Lsn lsn,
                                      absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
 
