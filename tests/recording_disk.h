@@ -55,7 +55,8 @@ class RecordingDisk {
 };
 
 // Makes the images that power cuts leave, from the first to the last. All that was written before
-// the last flush is there; of later writes, any subset of sectors.
+// the last flush is there; of later writes, any subset of sectors (of the first block's: all or
+// none).
 class PowerCuts {
  public:
   explicit PowerCuts(const RecordingDisk& disk);
