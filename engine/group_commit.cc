@@ -404,7 +404,8 @@ absl::Status GroupCommit::WriteGroup(Buffer* buffer, Lsn durable_lsn) {
                                 std::string_view(memory, write_end));
   if (!status.ok()) return status;
   if (buffer->begins_segment) {
-    store_->Begin(*writing_, predecessor_end, writing_->header.predecessor_digest);
+    store_->Begin(*writing_, std::move(predecessor), predecessor_end,
+                  writing_->header.predecessor_digest);
   }
   digest_ = ExtendDigest(digest_, checksum);
   const uint64_t filled = end % write_unit_;

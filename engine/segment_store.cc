@@ -54,6 +54,13 @@ void SegmentStore::Stop() {
 void SegmentStore::Run() {
   MutexLock lock(&mutex_);
   while (!stop_) {
+    if (!sealed_.empty()) {
+      std::vector<std::shared_ptr<WritableSegment>> close = std::exchange(sealed_, {});
+      mutex_.Unlock();
+      close.clear();
+      mutex_.Lock();
+      continue;
+    }
     Job job = paused_ ? Job::kNone : NextJob();
     if (job == Job::kNone) {
       work_.Wait(&mutex_);
@@ -314,7 +321,8 @@ absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   return status;
 }
 
-void SegmentStore::Begin(const WritableSegment& segment, uint64_t predecessor_end,
+void SegmentStore::Begin(const WritableSegment& segment,
+                         std::shared_ptr<WritableSegment> predecessor, uint64_t predecessor_end,
                          uint64_t predecessor_digest) {
   MutexLock lock(&mutex_);
   SegmentRef& last = segments_.back();
@@ -326,6 +334,7 @@ void SegmentStore::Begin(const WritableSegment& segment, uint64_t predecessor_en
   // The one before is sealed: it needs no entry in CONTROL any more.
   prepared_.pop_front();
   --current_;
+  sealed_.push_back(std::move(predecessor));
   work_.NotifyOne();
 }
 

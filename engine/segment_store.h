@@ -65,8 +65,10 @@ class SegmentStore {
   std::shared_ptr<WritableSegment> TakeSpare();
   // Waits until one is ready, or another one is current; fails as WaitForSpace does.
   absl::Status WaitForSpare(uint64_t generation);
-  // The first group of a segment was written: the one before it ended so.
-  void Begin(const WritableSegment& segment, uint64_t predecessor_end, uint64_t predecessor_digest);
+  // The first group of a segment was written: the one before it ended so. Takes over its file, so
+  // that the writer need not close it.
+  void Begin(const WritableSegment& segment, std::shared_ptr<WritableSegment> predecessor,
+             uint64_t predecessor_end, uint64_t predecessor_digest);
 
   // ---- For everybody
 
@@ -169,6 +171,8 @@ class SegmentStore {
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
+  // Sealed, for the thread to close.
+  std::vector<std::shared_ptr<WritableSegment>> sealed_ ABSL_GUARDED_BY(mutex_);
   // Jobs that make room, and the status of the one that ended last. After a failure nothing is
   // done ahead of need until somebody waits again. Who waits is refused only by an attempt that
   // began after it asked: an older one may have failed for want of space that is there now.

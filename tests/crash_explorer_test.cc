@@ -127,9 +127,9 @@ class Explorer {
                                            ", seed ", Seed(), ", depth ", depth);
     // One disk in some is crashed again, at each moment of its recovery.
     const bool crash_recovery = depth < 2 && states_ % (depth == 0 ? 61 : 17) == 0;
+    const std::string outer = moment_;
+    const std::thread::id opener = std::this_thread::get_id();
     if (crash_recovery) {
-      const std::string outer = moment_;
-      const std::thread::id opener = std::this_thread::get_id();
       disk->SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn& capture) {
         if (std::this_thread::get_id() != opener) return;  // what runs behind an open log
         moment_ = absl::StrCat(outer, ", then before call ", call.ordinal, " ",
