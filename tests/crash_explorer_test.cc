@@ -7,7 +7,7 @@
 // opening again gives the same; and the log goes on. A sample of the disks is crashed again at
 // every moment of the recovery.
 //
-// SEAWALL_CRASH_SEED chooses other samples, SEAWALL_CRASH_SCALE multiplies their number.
+// SEAWALL_CRASH_SEED chooses other samples, SEAWALL_CRASH_PERCENT scales their number.
 #include <atomic>
 #include <cstdlib>
 #include <functional>
@@ -38,7 +38,10 @@ uint64_t Seed() {
   return seed;
 }
 
-uint64_t Scale() { return EnvironmentOr("SEAWALL_CRASH_SCALE", 1); }
+// How many of the usual number of images to make: at least two of each moment.
+size_t Scaled(size_t images) {
+  return std::max<size_t>(2, images * EnvironmentOr("SEAWALL_CRASH_PERCENT", 100) / 100);
+}
 
 struct Configuration {
   friend std::ostream& operator<<(std::ostream& out, const Configuration& configuration) {
@@ -108,7 +111,7 @@ class Explorer {
     // The process is killed, the machine is not; or the power fails some time later.
     if (depth == 0) CheckDisk(state.Kill(), worlds, depth, "killed");
     const uint64_t seed = Seed() + 1000003 * ++moments_;
-    state.ForEachImage(images * Scale(), seed,
+    state.ForEachImage(Scaled(images), seed,
                        [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
                          CheckDisk(std::move(disk), worlds, depth, choice.ToString());
                          if (::testing::Test::HasFailure()) {
