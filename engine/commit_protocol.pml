@@ -1,0 +1,813 @@
+/* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
+ * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit_model_test.sh runs it.
+ *
+ * Every inline below is one function of the engine, named after it; what is under the mutex there
+ * is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
+ * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
+ * few, the mutex's own fairness, the segment store's own waits, TruncateAfter's cut. Condition variables and futexes never wake by
+ * themselves here: a spurious wake-up would hide a lost one.
+ *
+ * Claimed, in every reachable state:
+ *   acknowledged => synced    assert in Acknowledge(): WaitDurable, callbacks, durable_lsn
+ *   watermarks                assert in CheckWatermarks(): durable <= written <= appended, each at
+ *                             most what the disk has, at every single store
+ *   one leader                assert in Round()
+ *   a whole group is written  assert in WriteGroup(): every record was copied; the segment before
+ *                             is durable when the next one is begun
+ *   no lost wake-up, no hang after a failure, nothing left behind
+ *                             every process comes to its end: spin reports any other final state.
+ *                             The closer does not begin before all waits have ended, all callbacks
+ *                             have run, and full buffers have been written without its help.
+ *   no idle spinning          assert in RunFlusher(): a round that it leads does something
+ *
+ * Parameters: CLIENTS threads that each append OPS records, and after each wait, ask for a callback,
+ * or do neither, at will; ALL_WAIT_DURABLE, or with ROLES one asks, one waits, the others do neither.
+ * BUFFERS of CAPACITY records. CALLBACK_APPENDS: a callback may append.
+ * INTERVAL: flush_interval_micros is set. IO_FAILS: a write or a sync may fail. LATCH: so may the
+ * store's thread. BUG_*: one line is broken; spin must find it.
+ */
+#ifndef CLIENTS
+#define CLIENTS 2
+#endif
+#ifndef OPS
+#define OPS 1
+#endif
+#ifndef BUFFERS
+#define BUFFERS 2
+#endif
+#ifndef CAPACITY
+#define CAPACITY 1
+#endif
+
+#define FLUSHER CLIENTS
+#define CLOSER (CLIENTS + 1)
+#define THREADS (CLIENTS + 2)
+#define NEVER 100     /* kNever */
+#define FREE 255
+#define SLEEPING 128  /* CopyCount::kSleeping */
+
+mtype = { kParked, kReached, kFailed, kLead };
+mtype = { kWritten, kDurable };
+
+byte mutex = FREE;
+
+/* What is on the disk, which the engine cannot see. */
+byte disk_written, disk_stable;
+bool sync_lost;    /* a failed sync marked its pages clean: a later one says OK for nothing */
+bool copied[16];   /* by LSN */
+
+/* The watermarks. */
+byte appended, written, durable;
+
+/* Buffers. */
+byte opened, drained;
+bool open_set;                /* open_ != nullptr; it is buffer opened - 1 */
+byte buffer_first[BUFFERS], buffer_records[BUFFERS];
+bool buffer_begins[BUFFERS];  /* every other group begins a segment */
+byte copies[BUFFERS];         /* CopyCount */
+bool copies_asleep[BUFFERS];
+
+/* room_ and flusher_work_. */
+bool room_asleep[THREADS];
+byte room_waiters;
+bool flusher_asleep, flusher_timed;
+
+/* Waiters: a queue of threads, and what is on each one's stack. */
+byte queue[THREADS];
+byte waiters, durable_waiters;
+byte waiter_lsn[THREADS];
+mtype waiter_level[THREADS];
+mtype waiter_state[THREADS] = kParked;
+bool parked_asleep[THREADS];
+
+bool leading, failed, closed, stop_flusher;
+byte leaders;  /* that are really at it */
+bool callback[16];  /* callbacks_, by LSN */
+byte callbacks, callbacks_front, callbacks_back;
+bool callbacks_running;
+bool flush_at_set, flush_at_due;
+byte clients_done;
+bool callback_appended;
+
+#define HAS_FULL_BUFFERS (opened - drained > open_set)
+#define CALLBACK_WANTS_SYNC (callbacks > 0 && callbacks_back > durable)
+#define FLUSH_DUE (!failed && !closed && \
+                   (HAS_FULL_BUFFERS || CALLBACK_WANTS_SYNC || (flush_at_set && flush_at_due)))
+
+inline Lock() { atomic { mutex == FREE -> mutex = _pid } }
+inline Unlock() { mutex = FREE }
+
+inline CheckWatermarks() {
+  assert(durable <= written && written <= appended);
+  assert(written <= disk_written && durable <= disk_stable)
+}
+
+inline Acknowledge(lsn) { assert(lsn <= disk_stable) }
+
+/* CondVar::NotifyAll() of room_. */
+inline NotifyRoom() {
+  i = 0;
+  do
+  :: i < THREADS -> room_asleep[i] = false; i++
+  :: else -> break
+  od;
+  i = 0
+}
+
+inline NotifyFlusher() { flusher_asleep = false; flusher_timed = false }
+
+/* The ends of callbacks_, which is kept by LSN. */
+inline FindCallbacks() {
+  callbacks_front = 0;
+  callbacks_back = 0;
+  callbacks = 0;
+  i = 1;
+  do
+  :: i < 16 ->
+     if
+     :: callback[i] ->
+        callbacks++;
+        callbacks_back = i;
+        if
+        :: callbacks_front == 0 -> callbacks_front = i
+        :: else
+        fi
+     :: else
+     fi;
+     i++
+  :: else -> break
+  od;
+  i = 0
+}
+
+/* ---- Copying: CopyCount of waiter.h */
+
+inline CopyDone(b) {  /* EncodeRecord, Done() */
+  atomic {
+    copied[lsn] = true;
+    copies[b]--;
+    wake_copy = (copies[b] == SLEEPING)
+  };
+#ifdef BUG_COPY_DONE_WAKES_NOBODY
+  wake_copy = false;
+#endif
+  if
+  :: atomic { wake_copy -> copies_asleep[b] = false; wake_copy = false }  /* FutexWake */
+  :: else
+  fi
+}
+
+inline WaitForNone(b) {
+  if
+#ifdef BUG_WRITE_BEFORE_COPY
+  :: true
+#endif
+  :: copies[b] == 0  /* while it spins */
+  :: atomic { copies[b] != 0 -> copies[b] = copies[b] | SLEEPING; now = copies[b] };
+     do
+     :: atomic { now == SLEEPING -> now = 0; copies[b] = 0 }; break
+     :: now != SLEEPING ->
+        if  /* FutexWait: sleeps if the word is still `now` */
+        :: atomic { copies[b] == now -> copies_asleep[b] = true };
+           atomic { !copies_asleep[b] -> now = copies[b] }
+        :: atomic { copies[b] != now -> now = copies[b] }
+        fi
+     od
+  fi
+}
+
+/* ---- Leading */
+
+inline CloseBuffer() { open_set = false }
+
+inline Fail() {
+  if
+  :: !failed -> failed = true; NotifyRoom(); NotifyFlusher()
+  :: else
+  fi
+}
+
+inline Advance(to_written, to_durable) {
+  written = to_written;
+  CheckWatermarks();
+  durable = to_durable;
+  CheckWatermarks();
+  if
+  :: durable == written && flush_at_set -> flush_at_set = (appended != durable); flush_at_due = false
+  :: else
+  fi
+}
+
+/* The mutex is free before, and held after. */
+inline Sync() {
+  if  /* SyncFile */
+#ifdef BUG_ACK_BEFORE_SYNC
+  :: ok = true
+#else
+  :: atomic {
+       if
+       :: !sync_lost -> disk_stable = disk_written
+       :: else
+       fi;
+       ok = true
+     }
+#endif
+#ifdef IO_FAILS
+  :: atomic { sync_lost = true; ok = false }
+#endif
+  fi;
+  atomic {
+    Lock();
+    if
+#ifdef BUG_SYNC_RETRIED
+    :: !ok && !failed -> skip
+#else
+    :: !ok -> Fail()
+#endif
+    :: else
+    fi;
+    if
+    :: failed || !ok -> ok = false
+    :: else -> Advance(sync_to, sync_to)
+    fi;
+    sync_to = 0
+  }
+}
+
+/* Without the mutex. */
+inline WriteGroup(b) {
+  WaitForNone(b);
+  if  /* WriteAt */
+  :: atomic {
+       i = 0;
+       do
+       :: i < buffer_records[b] -> assert(copied[buffer_first[b] + i]); i++
+       :: else -> break
+       od;
+       i = 0;
+       assert(!buffer_begins[b] || disk_stable == buffer_first[b] - 1);
+       disk_written = buffer_first[b] + buffer_records[b] - 1;
+       ok = true
+     }
+#ifdef IO_FAILS
+  :: ok = false
+#endif
+  fi
+}
+
+/* The mutex is free before, and held after. */
+inline Drain(b) {
+  WriteGroup(b);
+  atomic {
+    Lock();
+    if
+    :: !ok -> Fail()
+    :: else
+    fi;
+    if
+    :: failed -> ok = false
+    :: else ->
+       last = buffer_first[b] + buffer_records[b] - 1;
+       buffer_first[b] = 0;
+       buffer_records[b] = 0;
+       buffer_begins[b] = false;
+       drained++;
+       if
+#ifndef BUG_DRAIN_FORGETS_ROOM
+       :: room_waiters > 0 -> NotifyRoom()
+#endif
+       :: else
+       fi;
+       Advance(last, was_durable);
+       last = 0
+    fi;
+    was_durable = 0
+  }
+}
+
+#ifdef BUG_SEGMENT_BEGUN_TOO_EARLY
+#define SYNC_FIRST (false)
+#else
+#define SYNC_FIRST (buffer_begins[b] && durable + 1 < buffer_first[b])
+#endif
+
+/* Sleeps for a while without the mutex: as long as it likes. */
+inline Gather() {
+  if
+  :: Unlock(); Lock()
+  :: true
+  fi
+}
+
+/* The mutex is held before and after. */
+inline Round(all, level) {
+  atomic {
+    leaders++;
+    assert(leaders == 1 && leading);
+    if
+    :: all -> CloseBuffer()
+    :: else
+    fi;
+    stop = opened - open_set;
+    b = drained % BUFFERS;
+    ok = true
+  };
+  do
+  :: atomic {
+       ok && !failed && drained != stop && SYNC_FIRST ->
+       sync_to = written;
+       Unlock()
+     };
+     Sync()
+  :: atomic {
+       ok && !failed && drained != stop && !SYNC_FIRST ->
+       was_durable = durable;
+       Unlock()
+     };
+     Drain(b);
+     b = drained % BUFFERS
+  :: atomic {  /* WantsSync */
+       ok && !failed && drained == stop && durable != written &&
+       (level == kDurable || durable_waiters > 0 || CALLBACK_WANTS_SYNC ||
+        (flush_at_set && flush_at_due)) ->
+       sync_to = written;
+       Unlock()
+     };
+     Sync();
+     break
+  :: else -> break
+  od;
+  atomic { ok = false; b = 0; stop = 0; leaders-- }
+}
+
+/* Releases the mutex. */
+inline HandOver() {
+  atomic {
+    next_leader = FREE;
+    wake = 0;
+    kept = 0;
+    i = 0;
+    do
+    :: i < waiters ->
+       w = queue[i];
+       if
+       :: waiter_lsn[w] != NEVER && ((waiter_level[w] == kDurable && waiter_lsn[w] <= durable) ||
+                                     (waiter_level[w] == kWritten && waiter_lsn[w] <= written)) ->
+          if
+          :: waiter_level[w] == kDurable -> Acknowledge(waiter_lsn[w])
+          :: else
+          fi;
+          waiter_state[w] = kReached
+       :: else ->
+          if
+          :: failed -> waiter_state[w] = kFailed
+#ifndef BUG_LEAD_IS_DROPPED
+          :: !failed && next_leader == FREE -> waiter_state[w] = kLead; next_leader = w
+#endif
+          :: else
+          fi
+       fi;
+       if
+       :: waiter_state[w] == kParked -> queue[kept] = w; kept++
+       :: else ->
+          if
+          :: waiter_level[w] == kDurable -> durable_waiters--
+          :: else
+          fi;
+          waiter_lsn[w] = 0;
+          waiter_level[w] = 0;
+          if
+          :: w != next_leader -> wake = wake | (1 << w)
+          :: else
+          fi
+       fi;
+       i++
+    :: else -> break
+    od;
+    do
+    :: i > kept -> i--; queue[i] = 0
+    :: else -> break
+    od;
+    waiters = kept;
+    i = 0; w = 0; kept = 0;
+    leading = (next_leader != FREE);
+    if
+#ifndef BUG_FLUSHER_IN_CALLBACK
+    :: !leading && room_waiters > 0 && HAS_FULL_BUFFERS -> NotifyRoom()
+#endif
+    :: else
+    fi;
+    if
+    :: (callbacks > 0 && callbacks_front <= durable) ||
+       (!leading && (FLUSH_DUE || flush_at_set)) -> NotifyFlusher()
+    :: else
+    fi;
+    Unlock()
+  }
+  if
+  :: next_leader != FREE -> parked_asleep[next_leader] = false  /* FutexWake */
+  :: else
+  fi;
+  atomic {  /* FutexWake of each; their order is all the same to them */
+    do
+    :: i < THREADS ->
+       if
+       :: wake & (1 << i) -> parked_asleep[i] = false
+       :: else
+       fi;
+       i++
+    :: else -> break
+    od;
+    i = 0; wake = 0; next_leader = 0
+  }
+}
+
+/* ---- Appending. lsn becomes 0 if the append is refused. */
+
+/* The mutex is held before and after. */
+inline MakeRoom(me) {
+  if
+  :: atomic { !leading && HAS_FULL_BUFFERS -> leading = true };
+     Round(false, kWritten);
+     HandOver();
+     Lock()
+  :: atomic { else -> room_waiters++; room_asleep[me] = true; Unlock() };
+     atomic { !room_asleep[me]; Lock(); room_waiters-- }  /* room_.Wait */
+  fi
+}
+
+inline Reserve() {
+  if
+  :: open_set && buffer_records[(opened - 1) % BUFFERS] == CAPACITY ->
+     CloseBuffer();
+     if
+     :: !leading -> NotifyFlusher()
+     :: else
+     fi
+  :: else
+  fi;
+  if  /* OpenBuffer */
+  :: !open_set && opened - drained < BUFFERS ->
+     to = opened % BUFFERS;
+     buffer_records[to] = 0;
+     buffer_begins[to] = (opened % 2 == 1);
+     opened++;
+     open_set = true
+  :: else
+  fi;
+  if
+  :: open_set ->
+     to = (opened - 1) % BUFFERS;
+     appended++;
+     lsn = appended;
+     if
+     :: buffer_records[to] == 0 -> buffer_first[to] = lsn
+     :: else
+     fi;
+     buffer_records[to]++;
+     copies[to]++;
+#ifdef INTERVAL
+     if
+     :: !flush_at_set -> flush_at_set = true; flush_at_due = false; NotifyFlusher()
+     :: else
+     fi
+#endif
+  :: else
+  fi
+}
+
+inline Append(me) {
+  lsn = 0;
+  Lock();
+  do
+  :: atomic { failed || closed -> Unlock() }; break
+  :: atomic {
+       else ->
+       Reserve();
+       if
+       :: lsn != 0 -> Unlock()
+       :: else
+       fi
+     };
+     if
+     :: lsn != 0 -> break
+     :: else -> MakeRoom(me)
+     fi
+  od;
+  if
+  :: lsn != 0 -> CopyDone(to); to = 0
+  :: else
+  fi
+}
+
+/* ---- Waiting */
+
+#define REACHED(lsn, level) ((level == kDurable && lsn <= durable) || \
+                             (level == kWritten && lsn <= written))
+
+/* Waiter::Park() */
+inline Park(me) {
+  do
+  :: waiter_state[me] != kParked -> break
+  :: atomic { waiter_state[me] == kParked -> parked_asleep[me] = true };  /* FutexWait */
+     !parked_asleep[me]
+  od
+}
+
+/* Releases the mutex. */
+inline AwaitTurn(me, l, level) {
+  if
+#ifdef BUG_TWO_LEADERS
+  :: atomic { true -> leading = true; waiter_state[me] = kLead; Unlock() }
+#else
+  :: atomic { !leading -> leading = true; waiter_state[me] = kLead; Unlock() }
+#endif
+  :: atomic {
+       else ->
+       waiter_state[me] = kParked;
+       waiter_lsn[me] = l;
+       waiter_level[me] = level;
+       queue[waiters] = me;
+       waiters++;
+       if
+       :: level == kDurable -> durable_waiters++
+       :: else
+       fi;
+       Unlock()
+     };
+     Park(me)
+  fi
+}
+
+inline Wait(me, level) {
+  Lock();
+  do
+  :: atomic {
+       REACHED(lsn, level) ->
+       if
+       :: level == kDurable -> Acknowledge(lsn)
+       :: else
+       fi;
+       Unlock()
+     };
+     break
+  :: atomic { !REACHED(lsn, level) && (failed || closed) -> Unlock() }; break
+  :: atomic { !REACHED(lsn, level) && !failed && !closed };
+     AwaitTurn(me, lsn, level);
+     if
+     :: atomic { waiter_state[me] == kReached -> waiter_state[me] = kParked }; break
+     :: atomic { waiter_state[me] == kLead -> waiter_state[me] = kParked; Lock() };
+        if
+        :: level == kDurable -> Gather()
+        :: else
+        fi;
+        Round(true, level);
+        HandOver();
+        Lock()
+     :: atomic { waiter_state[me] == kFailed -> waiter_state[me] = kParked; Lock() }
+     fi
+  od
+}
+
+/* Notify(), for the caller's own record. */
+inline Notify() {
+  Lock();
+  atomic { callback[lsn] = true; FindCallbacks(); NotifyFlusher(); Unlock() }
+}
+
+/* Latch(), called by the store. */
+inline Latch() {
+  Lock();
+  if
+  :: atomic { leading -> Fail(); Unlock() }  /* the leader sees it and tells the waiters */
+  :: atomic { !leading -> Fail() }; HandOver()
+  fi
+}
+
+/* ---- The threads. What each client may do after an append, and variables of the inlines, first. */
+
+#if defined(ALL_WAIT_DURABLE)
+#define MAY_WAIT_DURABLE(me) true
+#define MAY_WAIT_WRITTEN(me) false
+#define MAY_NOTIFY(me) false
+#define MAY_GO_ON(me) false
+#elif defined(ROLES)
+#define MAY_WAIT_DURABLE(me) (me == 1)
+#define MAY_WAIT_WRITTEN(me) false
+#define MAY_NOTIFY(me) (me == 0)
+#define MAY_GO_ON(me) (me > 1)
+#else
+#define MAY_WAIT_DURABLE(me) true
+#define MAY_WAIT_WRITTEN(me) true
+#define MAY_NOTIFY(me) true
+#define MAY_GO_ON(me) true
+#endif
+
+#define LOCALS                                                                          \
+  byte lsn, to, stop, b, i, last, was_durable, sync_to, w, kept, wake, next_leader, now; \
+  bool ok, wake_copy
+
+proctype Client(byte me) {
+  LOCALS;
+  byte op = 0;
+  do
+  :: op < OPS ->
+     op++;
+     Append(me);
+     if
+     :: lsn == 0 -> assert(failed)
+     :: lsn != 0 && MAY_WAIT_DURABLE(me) -> Wait(me, kDurable)
+     :: lsn != 0 && MAY_WAIT_WRITTEN(me) -> Wait(me, kWritten)
+     :: lsn != 0 && MAY_NOTIFY(me) -> Notify()
+     :: lsn != 0 && MAY_GO_ON(me)
+     fi;
+     lsn = 0
+  :: else -> break
+  od;
+  clients_done++
+}
+
+/* The mutex is held before and after. What was due is in `due`, by LSN. */
+inline RunCallbacks() {
+  atomic {
+    due = 0;
+    was_durable = durable;
+    i = 1;
+    do
+    :: i < 16 ->
+       if
+       :: callback[i] && (failed || i <= durable) -> callback[i] = false; due = due | (1 << i)
+       :: else
+       fi;
+       i++
+    :: else -> break
+    od;
+    i = 0;
+    FindCallbacks();
+    if
+    :: due != 0 -> callbacks_running = true; Unlock()
+    :: else -> was_durable = 0
+    fi
+  };
+  if
+  :: due != 0 ->
+     called = 1;
+     do
+     :: called < 16 ->
+        if
+        :: due & (1 << called) ->
+           if
+           :: called <= was_durable -> Acknowledge(called)
+           :: else -> assert(failed)
+           fi;
+#ifdef CALLBACK_APPENDS
+           if
+           :: !callback_appended ->
+              callback_appended = true;
+              was_durable_callback = was_durable;
+              Append(FLUSHER);
+              atomic { was_durable = was_durable_callback; was_durable_callback = 0; lsn = 0 }
+           :: else
+           fi
+#endif
+        :: else
+        fi;
+        called++
+     :: else -> break
+     od;
+     Lock();
+     atomic { called = 0; due = 0; was_durable = 0; callbacks_running = false; ran = true }
+  :: else
+  fi
+}
+
+proctype RunFlusher() {
+  LOCALS;
+  short due;
+  byte called, was_durable_callback, was_drained, was_synced;
+  bool ran, all;
+  Lock();
+  do
+  :: atomic { stop_flusher -> Unlock() }; break
+  :: else ->
+     RunCallbacks();
+     if
+     :: ran -> ran = false
+     :: atomic {
+          !ran && !leading && FLUSH_DUE ->
+          leading = true;
+          all = (callbacks > 0 || (flush_at_set && flush_at_due));
+          was_drained = drained;
+          was_synced = durable
+        };
+        Round(all, kWritten);
+        atomic {
+          assert(failed || was_drained != drained || was_synced != durable);
+          was_drained = 0;
+          was_synced = 0;
+          all = false
+        };
+        HandOver();
+        Lock()
+     :: atomic {
+          !ran && !(!leading && FLUSH_DUE) ->
+          flusher_asleep = true;
+          flusher_timed = (flush_at_set && !leading && !failed);
+          if
+          :: flusher_timed && flush_at_due -> flusher_asleep = false; flusher_timed = false
+          :: else
+          fi;
+          Unlock()
+        };
+        !flusher_asleep;
+        Lock()
+     fi
+  od;
+  Lock();
+  do
+  :: RunCallbacks();
+     if
+     :: ran -> ran = false
+     :: else -> break
+     fi
+  od;
+  Unlock()
+}
+
+#ifdef INTERVAL
+/* Time passes, at any pace. */
+proctype Clock() {
+  do
+  :: atomic {
+       flush_at_set && !flush_at_due ->
+       flush_at_due = true;
+       if
+       :: flusher_timed -> NotifyFlusher()
+       :: else
+       fi
+     }
+  :: stop_flusher -> break
+  od
+}
+#endif
+
+#ifdef LATCH
+proctype Store() {
+  LOCALS;
+  if
+  :: Latch()
+  :: skip
+  fi
+}
+#endif
+
+#ifdef INTERVAL
+#define FLUSHED (durable == appended)
+#else
+#define FLUSHED true
+#endif
+#define QUIET (clients_done == CLIENTS && callbacks == 0 && !callbacks_running && \
+               (failed || (!HAS_FULL_BUFFERS && FLUSHED)))
+
+/* Close(), when all is quiet: nothing may be left to do that was promised without it. */
+proctype Close() {
+  LOCALS;
+  QUIET;
+  Lock();
+  if
+  :: failed  /* TakeLead */
+  :: else ->
+     AwaitTurn(CLOSER, NEVER, kDurable);
+     Lock();
+     if
+     :: waiter_state[CLOSER] == kLead -> Round(true, kDurable); HandOver(); Lock()
+     :: else -> assert(failed)
+     fi
+  fi;
+  atomic {
+    closed = true;
+    stop_flusher = true;
+    NotifyRoom();
+    NotifyFlusher();
+    assert(failed || (durable == appended && disk_stable == appended));
+    Unlock()
+  }
+}
+
+init {
+  byte n;
+  atomic {
+    do
+    :: n < CLIENTS -> run Client(n); n++
+    :: else -> break
+    od;
+    run RunFlusher();
+    run Close();
+#ifdef INTERVAL
+    run Clock();
+#endif
+#ifdef LATCH
+    run Store();
+#endif
+  }
+}
