@@ -659,6 +659,7 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
       roll_over_ = false;
       durable_lsn_ = written_lsn_ = appended_lsn_ = lsn;
       CutCallbacks(lsn);
+      status = StatusLocked();
     }
   }
   truncating_ = false;

@@ -110,10 +110,10 @@ class LogImpl : public Log {
                                                 durable_lsn() + 1,
                                                 ", one above the last durable one"));
     }
-    return store_.TrimBefore(lsn);
+    return Latched(store_.TrimBefore(lsn));
   }
 
-  absl::Status TruncateAfter(Lsn lsn) override { return commit_.TruncateAfter(lsn); }
+  absl::Status TruncateAfter(Lsn lsn) override { return Latched(commit_.TruncateAfter(lsn)); }
 
   absl::Status Close() override {
     if (closed_) return close_status_;
@@ -135,6 +135,13 @@ class LogImpl : public Log {
   }
 
  private:
+  // An error that was latched on the way is told as all later calls will tell it.
+  absl::Status Latched(absl::Status status) const {
+    if (status.ok()) return status;
+    absl::Status latched = commit_.status();
+    return latched.ok() ? status : latched;
+  }
+
   absl::StatusOr<LsnRange> AppendUntil(absl::Span<const std::string_view> records,
                                        Durability until) {
     absl::StatusOr<LsnRange> range = commit_.Append(records);

@@ -671,16 +671,21 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   log.control.tail_generation = header.generation;
   log.control.durable_lsn = plan->exists ? plan->report.last_lsn : 0;
   log.control.entries = {{header.generation, segment.header.salt, log.fresh.allocated_bytes}};
+  // Of a log that was created and never held a record, nobody knows that the name of CONTROL is
+  // durable: the sync of the directory may have failed, and a second one would tell nothing. So it
+  // is made anew, as often as that takes.
+  const bool keep_control =
+      plan->exists && (plan->control.sequence > kControlSlots || plan->report.last_lsn > 0);
   absl::StatusOr<std::unique_ptr<ControlFile>> control_file =
-      plan->exists ? ControlFile::Open(fs, directory, plan->control)
+      keep_control ? ControlFile::Open(fs, directory, plan->control)
                    : ControlFile::Create(fs, directory, log.control);
   if (!control_file.ok()) return control_file.status();
   log.control_file = std::move(*control_file);
-  if (plan->exists) {
+  if (keep_control) {
     status = log.control_file->Write(log.control);
     if (!status.ok()) return status;
-    SealOrDropTail(plan);
   }
+  if (plan->exists) SealOrDropTail(plan);
   log.segments = plan->segments;
   log.segments.push_back(RefOf(segment));
   plan->report.segments = log.segments.size();

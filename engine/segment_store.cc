@@ -86,6 +86,7 @@ bool SegmentStore::MayPrepare() const { return prepared_.size() < kMaxControlEnt
 
 // What somebody waits for comes first; work ahead of need pauses after a failure.
 SegmentStore::Job SegmentStore::NextJob() const {
+  if (failed_) return Job::kNone;
   const uint64_t allocated = prepared_[current_].allocated_bytes;
   const bool ahead = attempt_code_ == absl::StatusCode::kOk;
   const bool can_extend = allocated < options_.segment_bytes;
@@ -131,10 +132,9 @@ absl::Status SegmentStore::Extend() {
   OpenOptions open = WriteOpenOptions(options_);
   open.data_sync = true;
   absl::StatusOr<std::unique_ptr<File>> extender = OpenFile(fs_, file->path, open);
-  if (!extender.ok()) return extender.status();
+  if (!extender.ok()) return RefuseOrFail(extender.status());
   absl::Status status = WriteZeros(extender->get(), file->path, from, to);
-  if (absl::IsResourceExhausted(status)) return status;  // these bytes hold no record
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return RefuseOrFail(status);
   MutexLock control_lock(&control_mutex_);
   {
     MutexLock lock(&mutex_);
@@ -160,9 +160,12 @@ absl::Status SegmentStore::MakeSpare() {
   }
   uint64_t allocated_bytes = 0;
   auto file = CreateSpare(fs_, directory_, options_, log_id, generation, &allocated_bytes);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) return RefuseOrFail(file.status());
   absl::Status status = SyncDirectory(fs_, directory_);
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    fs_->Unlink((*file)->path);  // best effort: what is left over, the next open removes
+    return RefuseOrFail(status);
+  }
   {
     MutexLock lock(&mutex_);
     ++stats_.segments_created;
@@ -233,8 +236,17 @@ absl::Status SegmentStore::RemoveTrimmed() {
   return RemoveFiles(fs_, directory_, unlink);
 }
 
+// Nothing that was accepted depends on it, so a lack of space (of any kind) is only refused.
+absl::Status SegmentStore::RefuseOrFail(absl::Status status) {
+  return absl::IsResourceExhausted(status) ? status : Fail(std::move(status));
+}
+
 absl::Status SegmentStore::Fail(absl::Status status) {
   callbacks_.on_failure(status);
+  // Only now: who waits here looks for the latched error next.
+  MutexLock lock(&mutex_);
+  failed_ = true;
+  progress_.NotifyAll();
   return status;
 }
 
@@ -272,7 +284,7 @@ absl::Status SegmentStore::AwaitAttempt(uint64_t seen) {
 absl::Status SegmentStore::WaitForSpace(uint64_t generation, uint64_t end) {
   MutexLock lock(&mutex_);
   auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return prepared_[current_].generation == generation && allocated_bytes() < end;
+    return !failed_ && prepared_[current_].generation == generation && allocated_bytes() < end;
   };
   if (!lacking()) return absl::OkStatus();
   ++stats_.space_waits;
@@ -308,7 +320,7 @@ std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
 absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   MutexLock lock(&mutex_);
   auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return prepared_[current_].generation == generation && Spares() == 0;
+    return !failed_ && prepared_[current_].generation == generation && Spares() == 0;
   };
   if (!lacking()) return absl::OkStatus();
   ++stats_.rollover_waits;
@@ -493,7 +505,7 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
   }
   absl::StatusOr<FreshSegment> fresh =
       PrepareFresh(fs_, directory_, options_, header, source.from < source.to ? &source : nullptr);
-  if (!fresh.ok()) return fresh.status();
+  if (!fresh.ok()) return RefuseOrFail(fresh.status());
   absl::Status status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
   std::vector<std::string> unlink = Replace(std::move(kept), lsn, *fresh);
@@ -503,7 +515,11 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
     block = Control({header.generation, lsn});
   }
   status = control_file_->Write(block);
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) {
+    // It has happened all the same, and the writer must know it: who asks is told by the latch.
+    (void)Fail(status);
+    return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};
+  }
   // What could not be removed is not part of the log, and goes at the next open.
   (void)RemoveFiles(fs_, directory_, unlink);
   return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};

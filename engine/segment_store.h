@@ -56,8 +56,9 @@ class SegmentStore {
   uint64_t allocated_bytes() const { return allocated_.load(std::memory_order_acquire); }
   // Says that the current segment is filled up to `end`; starts work ahead of need.
   void NoteFill(uint64_t end);
-  // Waits until the current segment may be filled up to `end`, or another one is current. Fails if
-  // an attempt to make room failed: ResourceExhausted on a full disk. The next call tries again.
+  // Waits until the current segment may be filled up to `end`, or another one is current, or the
+  // store failed: on_failure() was called then. Fails if an attempt to make room failed:
+  // ResourceExhausted on a full disk. The next call tries again.
   absl::Status WaitForSpace(uint64_t generation, uint64_t end);
   // True if the next segment is ready, and may be filled up to `bytes`.
   bool HasSpare(uint64_t bytes) const;
@@ -123,6 +124,8 @@ class SegmentStore {
   }
   // Reports a failure that may concern acknowledged records, and returns it.
   absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for a failure to make room, which concerns none yet.
+  absl::Status RefuseOrFail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits for news; fails if that is a failed attempt, not one of the first `seen`.
   absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What CONTROL says now.
@@ -180,7 +183,8 @@ class SegmentStore {
   uint64_t attempts_ended_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::StatusCode attempt_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
   std::string attempt_message_ ABSL_GUARDED_BY(mutex_);
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is in a job
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // the thread is in a job
+  bool failed_ ABSL_GUARDED_BY(mutex_) = false;  // latched: nothing is begun or waited for any more
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   Stats stats_ ABSL_GUARDED_BY(mutex_);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace seawall {
@@ -180,8 +181,8 @@ absl::Status ModelledLog::TruncateAfter(Lsn lsn) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (status.ok()) {
     worlds_.erase(worlds_.begin());
-  } else if (log_->appended_lsn() == old.records.size() && !absl::IsUnavailable(status)) {
-    worlds_.pop_back();  // refused
+  } else if (!absl::StrContains(status.message(), "until it is reopened")) {
+    worlds_.pop_back();  // refused; after a failure that is latched, either may be found
   }
   return status;
 }
