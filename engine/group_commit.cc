@@ -223,12 +223,12 @@ bool GroupCommit::Reached(Lsn lsn, Durability level) const {
 }
 
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
-  if (lsn > 0 && level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
+  if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
   mutex_.Lock();
   for (;;) {
     const Lsn appended = appended_lsn_.load(std::memory_order_relaxed);
     absl::Status status;
-    if (lsn == 0 || lsn > appended) {
+    if (lsn > appended) {
       // An LSN that a failed log never assigned: the failure is the better answer.
       status = StatusLocked();
       if (failed_ == absl::StatusCode::kOk) {
@@ -498,7 +498,7 @@ void GroupCommit::HandOver(uint32_t committers) {
 absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
   MutexLock lock(&mutex_);
   const Lsn appended = appended_lsn_.load(std::memory_order_relaxed);
-  if (lsn == 0 || lsn > appended) {
+  if (lsn > appended) {
     return absl::OutOfRangeError(
         absl::StrCat("notify of record ", lsn, ": the last one appended is ", appended));
   }

@@ -144,7 +144,12 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
   if (!plan.ok()) return plan.status();
   const RecoveryReport& report = plan->report;
   if (from == 0) from = report.first_lsn;
-  if (from < report.first_lsn || from > report.last_lsn + 1) {
+  if (from < report.first_lsn) {
+    return absl::NotFoundError(absl::StrCat("read from record ", from, ": the log holds ",
+                                            report.first_lsn, " to ", report.last_lsn,
+                                            ", what is below was trimmed"));
+  }
+  if (from > report.last_lsn + 1) {
     return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }

@@ -578,7 +578,8 @@ absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& dir
   std::string finding;
   absl::StatusOr<RecoveryPlan> plan = absl::UnknownError("");
   for (int i = 0, same = 0; i < kLooks && same < kSameLooks; ++i) {
-    plan = Planner(fs, directory, /*live=*/true).Plan(/*carry_small_tail=*/false);
+    // As a writer would: what it refuses to open is refused here.
+    plan = Planner(fs, directory, /*live=*/true).Plan(/*carry_small_tail=*/true);
     std::string found = DoubtfulFinding(plan);
     if (found.empty()) break;
     same = found == finding ? same + 1 : 1;

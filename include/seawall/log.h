@@ -46,9 +46,12 @@ class Log {
   // Opens the log in `directory`, recovers it, and takes its lock. `directory` is one directory
   // per log; its parent must exist. Returns when all that the report calls recovered is durable.
   //
+  // It reads CONTROL, the segments' headers, and the tail of a log that was not closed (or whose
+  // tail is under 1 MiB). Damage elsewhere is an error when it is read; `seawall verify` reads all.
+  //
   // Nothing on disk is changed when it fails with:
-  //   InvalidArgument     the options, or a record layout that they cannot hold
-  //   NotFound            no log here, and !create_if_missing
+  //   InvalidArgument     the options
+  //   NotFound            no log here, and !create_if_missing; or no parent directory
   //   FailedPrecondition  another process (its pid is named) or another Log has it open
   //   DataLoss            damage to acknowledged data: file, offset, expected, found
   //   Unimplemented       a newer format; or direct_io where the file system has none
@@ -85,6 +88,7 @@ class Log {
   // Returns when all records up to `lsn` have come as far as `level`. The calling thread may be
   // the one that writes and syncs, for itself and for all others that wait (group commit, DeWitt
   // et al., "Implementation techniques for main memory database systems", SIGMOD 1984).
+  // `lsn` 0, the appended_lsn() of an empty log, is no record at all: OK at once.
   //   OutOfRange  `lsn` was never assigned, or was cut off by TruncateAfter meanwhile
   virtual absl::Status Wait(Lsn lsn, Durability level) = 0;
   absl::Status WaitWritten(Lsn lsn) { return Wait(lsn, Durability::kWritten); }
@@ -95,7 +99,8 @@ class Log {
   // the log, in LSN order with other callbacks, never inside this call; it may call Append and
   // NotifyDurable, must not block for long, and must not Close or destroy the log. Returns
   // OutOfRange, and drops the callback, for an LSN that was never assigned; other errors go to the
-  // callback.
+  // callback. A WaitDurable() of the same record may return first. After Close() or the destructor
+  // no callback runs: they return when all have.
   virtual absl::Status NotifyDurable(Lsn lsn,
                                      absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
 

@@ -47,9 +47,10 @@ class Reader {
 
   // Opens the log in `directory` for reading only: no lock is taken, nothing is written (a
   // read-only mount will do), and a live writer is not disturbed. The reader ends where the log
-  // ended when it was opened; a torn tail ends it too, damage is an error as in Log::Open.
-  // Begins at `from`, or at the first retained record if from is 0. `from` below the first or
-  // more than one above the last record: OutOfRange that names both.
+  // ended when it was opened; a torn tail ends it too, damage is an error as in Log::Open, or when
+  // Next() comes to it. Begins at `from`, or at the first retained record if from is 0. `from`
+  // below the first record: NotFound; more than one above the last: OutOfRange; both name the
+  // range.
   // `file_system`: not owned; nullptr is the operating system's.
   static absl::StatusOr<std::unique_ptr<Reader>> OpenReadOnly(const std::string& directory,
                                                               Lsn from = 0,
