@@ -868,6 +868,11 @@ TEST_P(DamageTest, IsReportedOrDoesNoHarm) {
         table);
   for (const auto& [kind, counts] : table) {
     for (size_t i = 0; i < kOutcomes; ++i) total_[kind][i] += counts[i];
+    // A file that is missing, too short, or in another's place is always noticed.
+    if (kind == Damage::kDelete || kind == Damage::kLength || kind == Damage::kSwap) {
+      EXPECT_EQ(counts[kUndetectable], 0u)
+          << subject.name << ", " << kKindNames[static_cast<size_t>(kind)];
+    }
     // A log that was closed, or recovered and not written to, has no group without a watermark.
     if (!GetParam().undetectable_allowed) {
       EXPECT_EQ(counts[kUndetectable], 0u)

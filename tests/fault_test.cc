@@ -744,6 +744,41 @@ TEST(FaultWaitersTest, EveryWaiterAndCallbackIsTold) {
   std::cout << "threads: " << runs << " runs, " << failed_runs << " of them failed\n";
 }
 
+// An append waits for the zeros ahead of it while the word about them fails to get into CONTROL.
+TEST(FaultWaitersTest, AWaiterForSpaceIsToldWhenTheExtensionFails) {
+  Watchdog watchdog;
+  watchdog.Begin("an append that waits for space");
+  CrashFileSystem disk;
+  ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+  Options options = ModelledLog::SmallOptions(&disk);
+  options.segment_bytes = 4 << 20;
+  options.buffer_bytes = 1 << 20;
+  options.max_record_bytes = 256 << 10;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, options);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  Fault fault;
+  fault.kind = CallKind::kWrite;
+  fault.path_contains = "CONTROL";
+  disk.InjectFault(fault);
+  // The log's thread is held before that write until the append waits.
+  disk.SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn&) {
+    if (call.kind != CallKind::kWrite || !absl::StrContains(call.path, "CONTROL")) return;
+    while ((*log)->stats().space_waits == 0) std::this_thread::yield();
+  });
+  const std::string record(100 << 10, 'x');
+  absl::Status status;
+  Lsn accepted = 0;
+  while (status.ok()) {
+    status = (*log)->Append(record).status();
+    if (status.ok()) ++accepted;
+  }
+  EXPECT_TRUE(IsLatch(status)) << status.ToString();
+  EXPECT_EQ((*log)->appended_lsn(), accepted);
+  EXPECT_EQ((*log)->Append("later").status(), status);
+  EXPECT_EQ((*log)->Close(), status);
+  disk.SetCallHook(nullptr);
+}
+
 // ---- No space
 
 // For each size of disk: refused before anything is accepted, and on it goes when there is space.
