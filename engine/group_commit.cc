@@ -181,9 +181,12 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
                        " bytes are full: the disk is slower than the callers"));
     }
     ++stats_.buffer_full_waits;
-    ++room_waiters_;
-    room_.Wait(&mutex_);
-    --room_waiters_;
+    AwaitDrain();
+    return absl::OkStatus();
+  }
+  // The store can do nothing before a buffer is drained; this thread may be the one to do that.
+  if (lacking == Room::kNoSpare && leading_ && store_->AwaitsBegin()) {
+    AwaitDrain();
     return absl::OkStatus();
   }
   const uint64_t generation = segment_->header.generation;
@@ -206,6 +209,12 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
     return absl::OkStatus();
   }
   return status;
+}
+
+void GroupCommit::AwaitDrain() {
+  ++room_waiters_;
+  room_.Wait(&mutex_);
+  --room_waiters_;
 }
 
 // ---- Waiting and leading
@@ -672,6 +681,7 @@ absl::Status GroupCommit::Close() {
   absl::Status status;
   mutex_.Lock();
   if (TakeLead().ok()) {
+    closed_ = true;  // before the last round, so that it covers all that was ever accepted
     Round(/*all=*/true, Durability::kDurable);
     HandOver(/*committers=*/0);
     mutex_.Lock();

@@ -111,6 +111,8 @@ class GroupCommit {
   Room Reserve(uint64_t bytes, uint32_t records, Reservation* reservation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Room OpenBuffer(uint64_t bytes, Reservation* reservation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Until a buffer was drained or the lead is free.
+  void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseBuffer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

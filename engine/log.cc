@@ -173,6 +173,7 @@ class LogImpl : public Log {
         limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
     return [this, level, served = from - 1, truncations = store_.truncations()](
                Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
+      const size_t truncations_now = store_.truncations();
       const ReadPoint point = commit_.read_point(level);
       const Lsn cut = store_.LowestCut(truncations);
       if (served > cut) {
@@ -186,12 +187,15 @@ class LogImpl : public Log {
                                                   ": it was trimmed, the log begins at record ",
                                                   store_.first_lsn()));
       }
-      const bool open = segment->generation == point.generation;
-      if (!open && !segment->sealed()) return std::nullopt;  // a truncation is under way
+      // While a truncation is under way, the store is ahead of the watermarks: a segment that was
+      // sealed by it ends there, and one that was begun by it is not yet to be read.
+      const bool open = !segment->sealed() && segment->generation == point.generation;
+      if (!open && !segment->sealed()) return std::nullopt;
+      if (store_.truncations() != truncations_now) return std::nullopt;
       ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
                       open ? point.end : segment->end};
       served = range.last_lsn;
-      truncations = store_.truncations();
+      truncations = truncations_now;
       return range;
     };
   }

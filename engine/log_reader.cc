@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/control_file.h"
 #include "engine/recovery.h"
 
 namespace seawall {
@@ -12,8 +13,8 @@ namespace {
 
 class SourceReader : public Reader {
  public:
-  SourceReader(FileSystem* fs, ReadSource source, Lsn from)
-      : fs_(fs), source_(std::move(source)), next_lsn_(from) {}
+  SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure)
+      : fs_(fs), source_(std::move(source)), failure_(std::move(failure)), next_lsn_(from) {}
 
   bool Next(Record* record) override {
     for (;;) {
@@ -24,9 +25,8 @@ class SourceReader : public Reader {
           next_lsn_ = record->lsn + 1;
           return true;
         case RecordCursor::Result::kBad:
-          status_ = DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
-                                 cursor_.error());
-          return false;
+          return Stop(DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
+                                   cursor_.error()));
         case RecordCursor::Result::kEnd:
           if (!NextGroup()) return false;
       }
@@ -85,9 +85,13 @@ class SourceReader : public Reader {
     if (same) return true;
     absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, range_.segment.path, OpenOptions());
     if (absl::IsNotFound(file.status())) {
-      // Trimmed since the source was asked; it says so now.
-      absl::StatusOr<std::optional<ReadRange>> gone = source_(next_lsn_);
-      if (!gone.ok()) return Stop(gone.status());
+      // Trimmed or truncated since the source was asked; it says so now, or names another file.
+      const uint64_t gone = range_.segment.generation;
+      absl::StatusOr<std::optional<ReadRange>> again = source_(next_lsn_);
+      if (!again.ok()) return Stop(again.status());
+      scanner_.reset();
+      if (!again->has_value()) return false;
+      if ((*again)->segment.generation != gone) return Enter(std::move(**again));
     }
     if (!file.ok()) return Stop(file.status());
     scanner_.reset();
@@ -101,12 +105,14 @@ class SourceReader : public Reader {
   }
 
   bool Stop(absl::Status status) {
-    status_ = std::move(status);
+    const bool doubtful = absl::IsNotFound(status) || absl::IsDataLoss(status);
+    status_ = doubtful && failure_ ? failure_(range_.segment, status) : std::move(status);
     return false;
   }
 
   FileSystem* const fs_;
   const ReadSource source_;
+  const ReadFailure failure_;
   Lsn next_lsn_;  // to be returned
   absl::Status status_;
 
@@ -122,8 +128,9 @@ class SourceReader : public Reader {
 
 }  // namespace
 
-std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from) {
-  return std::make_unique<SourceReader>(fs, std::move(source), from);
+std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
+                                        ReadFailure failure) {
+  return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure));
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {
@@ -153,7 +160,15 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
     return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
-  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from);
+  // No pin holds a writer in another process: it may trim, and write the file again, under us.
+  auto failure = [fs, directory](const SegmentRef& segment, const absl::Status& status) {
+    absl::StatusOr<ControlBlock> control = ReadControl(fs, directory);
+    const bool trimmed = control.ok() && segment.generation < control->first_generation;
+    if (!trimmed && !absl::IsNotFound(status)) return status;
+    return absl::OutOfRangeError(absl::StrCat(
+        segment.path, ": the log's writer has given this segment up since; open the reader again"));
+  };
+  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from, std::move(failure));
 }
 
 }  // namespace seawall

@@ -27,8 +27,13 @@ struct ReadRange {
 // `lsn` is the one behind the last that may be read; OutOfRange if it is gone.
 using ReadSource = std::function<absl::StatusOr<std::optional<ReadRange>>(Lsn lsn)>;
 
+// Looks again at a failure to read a segment (NotFound, DataLoss): its file may have been removed
+// or written again since the source named it. Returns what to report.
+using ReadFailure = std::function<absl::Status(const SegmentRef&, const absl::Status&)>;
+
 // A reader that begins at `from`.
-std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from);
+std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
+                                        ReadFailure failure = nullptr);
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

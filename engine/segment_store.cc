@@ -303,6 +303,11 @@ bool SegmentStore::HasSpare(uint64_t bytes) const {
   return Spares() > 0 && prepared_[current_ + 1].allocated_bytes >= bytes;
 }
 
+bool SegmentStore::AwaitsBegin() const {
+  MutexLock lock(&mutex_);
+  return !MayPrepare();
+}
+
 std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
   MutexLock lock(&mutex_);
   if (Spares() == 0) return nullptr;
@@ -415,10 +420,16 @@ absl::Status SegmentStore::WriteControl() {
 
 absl::Status SegmentStore::TrimBefore(Lsn lsn) {
   MutexLock control_lock(&control_mutex_);
+  // Not beyond the segment of the last sync: a later one was begun, but its header is not known to
+  // be durable, and without it the log would have no segment at all.
+  const uint64_t durable_generation = callbacks_.durable_point().generation;
   size_t count = 0;
   {
     MutexLock lock(&mutex_);
-    while (count + 1 < segments_.size() && segments_[count].last_lsn < lsn) ++count;
+    while (count + 1 < segments_.size() && segments_[count].last_lsn < lsn &&
+           segments_[count + 1].generation <= durable_generation) {
+      ++count;
+    }
     if (count == 0) return absl::OkStatus();
     first_generation_ = segments_[count].generation;
   }

@@ -62,6 +62,8 @@ class SegmentStore {
   absl::Status WaitForSpace(uint64_t generation, uint64_t end);
   // True if the next segment is ready, and may be filled up to `bytes`.
   bool HasSpare(uint64_t bytes) const;
+  // True if no spare can be made before another segment is begun: CONTROL's list is full.
+  bool AwaitsBegin() const;
   // The next segment, if one is ready; it is current then.
   std::shared_ptr<WritableSegment> TakeSpare();
   // Waits until one is ready, or another one is current; fails as WaitForSpace does.

@@ -291,6 +291,29 @@ TEST_F(LogTest, CloseRunsTheCallbacksThatAreDue) {
   EXPECT_EQ(ran, 1);
 }
 
+// What a callback appends while the log is being closed is either refused or durable.
+TEST_F(LogTest, CloseLosesNothingThatACallbackAppended) {
+  for (int round = 0; round < 50; ++round) {
+    std::unique_ptr<Log> log = MustOpen();
+    const Lsn before = log->appended_lsn();
+    std::atomic<Lsn> accepted{0};
+    std::atomic<int> ran{0}, wanted{0};
+    ASSERT_TRUE(log->Append("first").ok());
+    ASSERT_STATUS_OK(log->NotifyDurable(before + 1, [&](const absl::Status&) {
+      for (int i = 0; i < 20; ++i) {
+        absl::StatusOr<Lsn> lsn = log->Append("more");
+        if (!lsn.ok()) break;
+        accepted = *lsn;
+        if (log->NotifyDurable(*lsn, [&](const absl::Status&) { ++ran; }).ok()) ++wanted;
+      }
+    }));
+    ASSERT_STATUS_OK(log->Close());
+    EXPECT_EQ(ran, wanted);
+    log = MustOpen();
+    EXPECT_GE(log->durable_lsn(), accepted);
+  }
+}
+
 TEST_F(LogTest, AnIntervalMakesRecordsDurableThoughNobodyWaits) {
   options_.flush_interval_micros = 1000;
   std::unique_ptr<Log> log = MustOpen();
