@@ -1,6 +1,8 @@
 #include "engine/format.h"
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -34,6 +36,8 @@ uint32_t GetU32(const char* from) {
 uint64_t GetU64(const char* from) { return GetU32(from) | uint64_t{GetU32(from + 4)} << 32; }
 
 int64_t GetI64(const char* from) { return static_cast<int64_t>(GetU64(from)); }
+
+bool AreNumbers(std::initializer_list<uint64_t> values) { return std::max(values) < kMaxNumber; }
 
 // The part that header sectors and control slots share: magic, version and feature flags come
 // before anything else is believed, then the checksum over all bytes before it.
@@ -81,7 +85,10 @@ DecodeResult DecodeHeaderSector(const char* from, SegmentHeader* header, uint32_
   header->predecessor_end = GetU64(from + 80);
   header->predecessor_digest = GetU64(from + 88);
   header->created_unix_micros = GetI64(from + 96);
-  return DecodeResult::kValid;
+  const bool good = AreNumbers({header->generation, header->base_lsn, header->durable_lsn,
+                                header->predecessor_generation, header->predecessor_end}) &&
+                    (header->state == SegmentState::kSpare || header->base_lsn >= kFirstLsn);
+  return good ? DecodeResult::kValid : DecodeResult::kInvalid;
 }
 
 uint64_t GroupChecksum(const char* from, uint64_t salt, uint64_t file_offset) {
@@ -174,7 +181,8 @@ bool DecodeGroupHeader(const char* from, uint64_t salt, uint64_t file_offset, Gr
   header->durable_lsn = GetU64(from + 32);
   header->sealed_unix_micros = GetI64(from + 40);
   return header->group_bytes >= kGroupHeaderBytes && header->group_bytes % kGroupUnitBytes == 0 &&
-         header->record_count > 0;
+         header->record_count > 0 && header->first_lsn >= kFirstLsn &&
+         AreNumbers({header->first_lsn, header->durable_lsn});
 }
 
 uint64_t ExtendDigest(uint64_t digest, uint64_t group_checksum) {
@@ -278,8 +286,11 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   for (uint32_t i = 0; i < entries; ++i) {
     const char* from = slot + 96 + 24 * i;
     block->entries.push_back({GetU64(from), GetU64(from + 8), GetU64(from + 16)});
+    if (!AreNumbers({GetU64(from), GetU64(from + 16)})) return DecodeResult::kInvalid;
   }
-  return DecodeResult::kValid;
+  const bool good = AreNumbers({block->sequence, block->first_generation, block->tail_generation,
+                                block->durable_lsn, block->closed_end});
+  return good ? DecodeResult::kValid : DecodeResult::kInvalid;
 }
 
 }  // namespace seawall

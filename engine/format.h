@@ -25,6 +25,9 @@ inline constexpr uint64_t kGroupUnitBytes = 8;  // groups begin and end at multi
 inline constexpr uint64_t kControlSlotBytes = 4096;
 inline constexpr uint64_t kControlSlots = 3;
 inline constexpr size_t kMaxControlEntries = 8;
+// LSNs, generations, offsets and sequences are below this, whatever a checksum says: sums of them
+// do not wrap around, and a generation fits its name. (A million records a second for 285 years.)
+inline constexpr uint64_t kMaxNumber = uint64_t{1} << 53;
 
 using LogId = std::array<uint64_t, 2>;
 std::string LogIdToString(const LogId& id);

@@ -530,6 +530,14 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   }
   status = DecideEnd(carry_small_tail);
   if (!status.ok()) return status;
+  // A log goes on counting from here; none comes half as far.
+  const uint64_t highest =
+      std::max({plan_.report.last_lsn, plan_.next_generation, control->sequence});
+  if (highest >= kMaxNumber / 2) {
+    return DamageStatus(JoinPath(directory_, kControlName), 0,
+                        absl::StrCat("expected record, generation and sequence below ",
+                                     kMaxNumber / 2, ", found ", highest));
+  }
   CollectGarbage();
   return std::move(plan_);
 }

@@ -46,6 +46,11 @@ def fail(path, offset, what):
     sys.exit(f"{path}, offset {offset}: {what}")
 
 
+def numbers(*values):
+    """True if and only if all are below what LSNs, generations, offsets and sequences reach."""
+    return max(values) < 1 << 53
+
+
 def sector(data, magic, used):
     """True if and only if the sector at the start of `data` is valid."""
     if len(data) < used or data[:8] != magic:
@@ -61,6 +66,11 @@ def read_control(path):
     for at in range(0, len(data), SLOT):
         slot = data[at : at + SLOT]
         if not sector(slot, b"SEAWALCT", 296) or u32(slot, 68) > 8:
+            continue
+        counters = [u64(slot, field) for field in (32, 40, 48, 56, 72)]
+        for i in range(u32(slot, 68)):
+            counters += [u64(slot, 96 + 24 * i), u64(slot, 112 + 24 * i)]
+        if not numbers(*counters):
             continue
         if best is None or u64(slot, 32) > best["sequence"]:
             best = {
@@ -84,7 +94,11 @@ def read_header(data):
     copies = []
     for at in (0, COPY):
         copy = data[at : at + HEADER]
-        if sector(copy, b"SEAWALSG", HEADER) and u32(copy, 48) <= 1:
+        if not sector(copy, b"SEAWALSG", HEADER) or u32(copy, 48) > 1:
+            continue
+        if not numbers(*(u64(copy, field) for field in (32, 56, 64, 72, 80))):
+            continue
+        if u32(copy, 48) == 0 or u64(copy, 56) >= 1:
             copies.append(copy)
     if not copies:
         return None
@@ -111,6 +125,8 @@ def groups(path, data, header):
             return
         size, count, first = u32(head, 12), u32(head, 16), u64(head, 24)
         if size < 48 or size % 8 or count == 0 or at + size > len(data):
+            return
+        if first == 0 or not numbers(first, u64(head, 32)):
             return
         records, where = [], at + 48
         for lsn in range(first, first + count):

@@ -222,17 +222,18 @@ TEST(FormatTest, RandomValuesComeBack) {
   const uint64_t seed = TestSeed();
   SCOPED_TRACE(SeedTrace(seed));
   std::mt19937_64 random(seed);
+  const auto number = [&random] { return 1 + random() % (kMaxNumber - 1); };
   for (int i = 0; i < 1000; ++i) {
     SegmentHeader header;
     header.log_id = {random(), random()};
-    header.generation = random();
+    header.generation = number();
     header.salt = random();
     header.state = random() % 2 == 0 ? SegmentState::kSpare : SegmentState::kBegun;
     header.recycled = random() % 2 == 0;
-    header.base_lsn = random();
-    header.durable_lsn = random();
-    header.predecessor_generation = random();
-    header.predecessor_end = random();
+    header.base_lsn = number();
+    header.durable_lsn = number();
+    header.predecessor_generation = number();
+    header.predecessor_end = number();
     header.predecessor_digest = random();
     header.created_unix_micros = static_cast<int64_t>(random());
     SegmentHeader decoded_header;
@@ -242,8 +243,8 @@ TEST(FormatTest, RandomValuesComeBack) {
     GroupHeader group;
     group.group_bytes = static_cast<uint32_t>(48 + random() % 100 * 8);
     group.record_count = static_cast<uint32_t>(1 + random() % 100);
-    group.first_lsn = random();
-    group.durable_lsn = random();
+    group.first_lsn = number();
+    group.durable_lsn = number();
     group.sealed_unix_micros = static_cast<int64_t>(random());
     const uint64_t salt = random();
     const uint64_t offset = random();
@@ -261,15 +262,15 @@ TEST(FormatTest, RandomValuesComeBack) {
 
     ControlBlock block;
     block.log_id = {random(), random()};
-    block.sequence = random();
-    block.first_generation = random();
-    block.tail_generation = random();
-    block.durable_lsn = random();
+    block.sequence = number();
+    block.first_generation = number();
+    block.tail_generation = number();
+    block.durable_lsn = number();
     block.closed = random() % 2 == 0;
-    block.closed_end = random();
+    block.closed_end = number();
     block.closed_digest = random();
     for (uint64_t n = random() % (kMaxControlEntries + 1); n > 0; --n) {
-      block.entries.push_back({random(), random(), random()});
+      block.entries.push_back({number(), random(), number()});
     }
     ControlBlock decoded_block;
     ASSERT_EQ(Decode(Encoded(block), &decoded_block), DecodeResult::kValid);
@@ -543,6 +544,51 @@ TEST(FormatTest, GroupThatCannotBeIsInvalid) {
   GroupHeader without_records = SampleGroup();
   without_records.record_count = 0;
   EXPECT_FALSE(Decodes(Encoded(without_records, kSampleSalt, 4096), kSampleSalt, 4096));
+}
+
+// With right checksums, too: found by tests/fuzz, where LSNs and sequences wrapped around.
+TEST(FormatTest, NumbersThatNothingCountsToAreInvalid) {
+  for (uint64_t SegmentHeader::*field :
+       {&SegmentHeader::generation, &SegmentHeader::base_lsn, &SegmentHeader::durable_lsn,
+        &SegmentHeader::predecessor_generation, &SegmentHeader::predecessor_end}) {
+    SegmentHeader header = SampleHeader(), decoded;
+    header.*field = kMaxNumber - 1;
+    EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kValid);
+    header.*field = kMaxNumber;
+    EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kInvalid);
+  }
+  for (uint64_t GroupHeader::*field : {&GroupHeader::first_lsn, &GroupHeader::durable_lsn}) {
+    GroupHeader group = SampleGroup();
+    group.*field = kMaxNumber - 1;
+    EXPECT_TRUE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
+    group.*field = kMaxNumber;
+    EXPECT_FALSE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
+  }
+  for (uint64_t ControlBlock::*field :
+       {&ControlBlock::sequence, &ControlBlock::first_generation, &ControlBlock::tail_generation,
+        &ControlBlock::durable_lsn, &ControlBlock::closed_end}) {
+    ControlBlock control = SampleControl(), decoded;
+    control.*field = kMaxNumber - 1;
+    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kValid);
+    control.*field = kMaxNumber;
+    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kInvalid);
+  }
+  for (uint64_t ControlEntry::*field :
+       {&ControlEntry::generation, &ControlEntry::allocated_bytes}) {
+    ControlBlock control = SampleControl(), decoded;
+    control.entries.back().*field = kMaxNumber;
+    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kInvalid);
+  }
+}
+
+TEST(FormatTest, ASegmentBeginsWithARecordThatThereIs) {
+  SegmentHeader header = SampleHeader(), decoded;
+  header.state = SegmentState::kBegun;
+  header.base_lsn = 0;
+  EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kInvalid);
+  GroupHeader group = SampleGroup();
+  group.first_lsn = 0;
+  EXPECT_FALSE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
 }
 
 TEST(FormatTest, RecordLongerThanItsGroupIsNotRead) {

@@ -373,6 +373,20 @@ TEST_F(RecoveryTest, MissingControlFileOfALogWithoutRecords) {
   ExpectDataLoss({ControlPath(), "expected the control file"});
 }
 
+// A log goes on counting from what it finds. Found by tests/fuzz: a sequence that wrapped around
+// made the next opening believe an older slot, and miss a segment.
+TEST_F(RecoveryTest, CountersThatLeaveNoRoomToCountAreDamage) {
+  control_.sequence = kMaxNumber / 2;
+  WriteAll();
+  ExpectDataLoss({ControlPath(), "expected record, generation and sequence below"});
+  control_.sequence = kMaxNumber / 2 - 1;
+  WriteAll();
+  EXPECT_OK(Plan());
+  control_.entries.push_back({kMaxNumber - 1, 1, 0});
+  WriteAll();
+  ExpectDataLoss({});
+}
+
 TEST_F(RecoveryTest, OneDamagedControlSlotIsHarmless) {
   WriteAll();
   for (uint64_t i = 0; i < kControlSlots; ++i) {
