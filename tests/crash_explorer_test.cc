@@ -217,7 +217,7 @@ class CrashExplorerTest : public ::testing::TestWithParam<Configuration> {
  protected:
   void Explore(const std::string& name,
                const std::function<void(Explorer*, ModelledLog*)>& workload,
-               size_t images_per_moment = 10) {
+               size_t images_per_moment = 17) {
     Explorer explorer(GetParam());
     explorer.Explore(workload, std::max<size_t>(2, images_per_moment / GetParam().thinning));
     std::cout << "crash states: " << explorer.states() << " (" << explorer.nested()
@@ -289,7 +289,7 @@ TEST_P(CrashExplorerTest, TrimAndRecycle) {
           if (i % 9 == 0) EXPECT_STATUS_OK(log->TrimBefore(i - 3));
         }
       },
-      6);
+      10);
 }
 
 // Up to the watermark, when the next segment is begun but its header not yet synced.
@@ -357,7 +357,7 @@ TEST_P(CrashExplorerTest, SecondLifeOverRecycledFiles) {
           EXPECT_STATUS_OK(log->Append(100, Durability::kWritten));
         }
       },
-      6);
+      10);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CrashExplorerTest, ::testing::ValuesIn(Configurations()),
