@@ -17,10 +17,23 @@
 namespace seawall {
 namespace {
 
+// The lock of LOCK, as long as this lives. Closing the file would not do: a child process that was
+// forked meanwhile has the same open file, and the lock with it.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  ~DirectoryLock() { (void)file_->Unlock(); }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
 class LogImpl : public Log {
  public:
   LogImpl(FileSystem* fs, const std::string& directory, const Options& options,
-          std::unique_ptr<File> lock)
+          std::unique_ptr<DirectoryLock> lock)
       : fs_(fs),
         options_(options),
         lock_(std::move(lock)),
@@ -202,7 +215,7 @@ class LogImpl : public Log {
 
   FileSystem* const fs_;
   const Options options_;
-  std::unique_ptr<File> lock_;
+  std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
   SegmentStore store_;
   GroupCommit commit_;
@@ -218,7 +231,8 @@ std::string LockHolder(File* lock, const std::string& path) {
 }
 
 // flock(2): one writer at a time; gone with the process, however it ends.
-absl::StatusOr<std::unique_ptr<File>> TakeLock(FileSystem* fs, const std::string& directory) {
+absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
+                                                        const std::string& directory) {
   const std::string path = JoinPath(directory, kLockName);
   OpenOptions open;
   open.write = true;
@@ -239,7 +253,7 @@ absl::StatusOr<std::unique_ptr<File>> TakeLock(FileSystem* fs, const std::string
   if ((*lock)->Truncate(0) == 0) {
     (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
   }
-  return lock;
+  return std::make_unique<DirectoryLock>(std::move(*lock));
 }
 
 // Makes the directory, and its name durable.
@@ -284,7 +298,7 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
     status = MakeDirectory(fs, directory);
     if (!status.ok()) return status;
   }
-  absl::StatusOr<std::unique_ptr<File>> lock = TakeLock(fs, directory);
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = TakeLock(fs, directory);
   if (!lock.ok()) return lock.status();
   absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
   if (!plan.ok()) return plan.status();

@@ -60,6 +60,7 @@ class PosixFile : public File {
     return 0;
   }
   int TryLock() override { return ErrorOf(flock(fd_, LOCK_EX | LOCK_NB)); }
+  int Unlock() override { return ErrorOf(flock(fd_, LOCK_UN)); }
   int Truncate(uint64_t bytes) override {
     return ErrorOf(ftruncate(fd_, static_cast<off_t>(bytes)));
   }

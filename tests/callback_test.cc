@@ -83,6 +83,7 @@ class SlowSyncs : public FileSystem {
     }
     int Size(uint64_t* bytes) override { return file_->Size(bytes); }
     int TryLock() override { return file_->TryLock(); }
+    int Unlock() override { return file_->Unlock(); }
     int Truncate(uint64_t bytes) override { return file_->Truncate(bytes); }
 
    private:

@@ -32,8 +32,7 @@ class CrashFile final : public File {
 
   ~CrashFile() override {
     const Guard guard(kernel_->mutex);
-    const auto lock = kernel_->locks.find(inode_);
-    if (lock != kernel_->locks.end() && lock->second == this) kernel_->locks.erase(lock);
+    DropLock();
     if (--kernel_->open_files[inode_] == 0) kernel_->open_files.erase(inode_);
     kernel_->FreeSpaceIfUnused(inode_);
   }
@@ -118,6 +117,14 @@ class CrashFile final : public File {
     });
   }
 
+  int Unlock() override {
+    FileSystemCall call = MakeCall(CallKind::kUnlock, path_);
+    return kernel_->Run(&call, [&](size_t) {
+      DropLock();
+      return 0;
+    });
+  }
+
   int Truncate(uint64_t bytes) override {
     FileSystemCall call = MakeCall(CallKind::kTruncate, path_);
     call.offset = bytes;
@@ -131,6 +138,11 @@ class CrashFile final : public File {
   }
 
  private:
+  void DropLock() {
+    const auto lock = kernel_->locks.find(inode_);
+    if (lock != kernel_->locks.end() && lock->second == this) kernel_->locks.erase(lock);
+  }
+
   bool Aligned(const void* memory, size_t bytes, uint64_t offset) const {
     if (!options_.direct) return true;
     const size_t unit = kernel_->options.direct_alignment_bytes;
@@ -295,6 +307,8 @@ const char* CallKindName(CallKind kind) {
       return "size";
     case CallKind::kLock:
       return "lock";
+    case CallKind::kUnlock:
+      return "unlock";
     case CallKind::kTruncate:
       return "truncate";
     case CallKind::kStat:

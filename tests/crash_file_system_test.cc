@@ -147,8 +147,12 @@ TEST(CrashFileSystemTest, LocksBelongToOpenFiles) {
   auto killed = fs.Capture().Kill();
   EXPECT_EQ(MustOpen(killed.get(), "/lock")->TryLock(), 0);
   EXPECT_EQ(b->TryLock(), EWOULDBLOCK);
+  EXPECT_EQ(b->Unlock(), 0) << "the lock of another file stays";
+  EXPECT_EQ(b->TryLock(), EWOULDBLOCK);
   a.reset();
   EXPECT_EQ(b->TryLock(), 0);
+  EXPECT_EQ(b->Unlock(), 0);
+  EXPECT_EQ(MustOpen(&fs, "/lock")->TryLock(), 0);
 }
 
 TEST(CrashFileSystemTest, DirectDemandsAlignment) {
@@ -231,8 +235,9 @@ TEST(FaultTest, EveryVerbCanFailWithoutEffect) {
   EXPECT_EQ(file->Sync(File::SyncKind::kData), ENOMEM);
   EXPECT_EQ(file->Size(&size), ENOMEM);
   EXPECT_EQ(file->TryLock(), ENOMEM);
+  EXPECT_EQ(file->Unlock(), ENOMEM);
   EXPECT_EQ(file->Truncate(0), ENOMEM);
-  EXPECT_EQ(fs.faults_hit(), 13u);
+  EXPECT_EQ(fs.faults_hit(), 14u);
   EXPECT_EQ(fs.Capture().pending_units(), 0u);
   EXPECT_EQ(fs.AllFiles(), (std::vector<std::string>{"/f"}));
 }

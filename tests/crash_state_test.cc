@@ -108,6 +108,7 @@ TEST(CrashTest, AFrozenFileSystemRefusesEverything) {
   EXPECT_EQ(file->Sync(File::SyncKind::kData), EIO);
   EXPECT_EQ(file->Size(&size), EIO);
   EXPECT_EQ(file->TryLock(), EIO);
+  EXPECT_EQ(file->Unlock(), EIO);
   EXPECT_EQ(file->Truncate(0), EIO);
   EXPECT_EQ(fs.calls(), calls);
   file.reset();

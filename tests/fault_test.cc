@@ -74,6 +74,8 @@ std::vector<int> ErrorsOf(CallKind kind) {
       return {EIO, ENOMEM, EBADF};
     case CallKind::kLock:
       return {EINTR, EAGAIN, EBADF, EINVAL};
+    case CallKind::kUnlock:
+      return {EBADF, EINVAL};
     case CallKind::kTruncate:
       return {EINTR, EIO, EINVAL, EROFS, EBADF};
     case CallKind::kStat:

@@ -44,6 +44,7 @@ class ScriptedFile : public File {
     return 0;
   }
   int TryLock() override { return 0; }
+  int Unlock() override { return 0; }
   int Truncate(uint64_t) override { return 0; }
 
   std::string contents;

@@ -52,6 +52,7 @@ class LookingFileSystem : public FileSystem {
     int Sync(SyncKind) override { return EROFS; }
     int Size(uint64_t* bytes) override { return file_->Size(bytes); }
     int TryLock() override { return EROFS; }
+    int Unlock() override { return EROFS; }
     int Truncate(uint64_t) override { return EROFS; }
 
    private:

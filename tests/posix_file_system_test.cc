@@ -127,6 +127,10 @@ TEST_F(PosixFileSystemTest, LockExcludesAnotherOpenFileAndGoesWithItsOwn) {
   EXPECT_EQ(first->TryLock(), 0) << "its own lock is no obstacle";
   first.reset();
   EXPECT_EQ(second->TryLock(), 0);
+  EXPECT_EQ(second->Unlock(), 0);
+  EXPECT_EQ(second->Unlock(), 0) << "none to give up";
+  first = Create("f");
+  EXPECT_EQ(first->TryLock(), 0);
 }
 
 TEST_F(PosixFileSystemTest, Stat) {

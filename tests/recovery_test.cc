@@ -141,6 +141,7 @@ class FaultyFileSystem : public FileSystem {
     int Sync(SyncKind kind) override { return real_->Sync(kind); }
     int Size(uint64_t* bytes) override { return real_->Size(bytes); }
     int TryLock() override { return real_->TryLock(); }
+    int Unlock() override { return real_->Unlock(); }
     int Truncate(uint64_t bytes) override { return real_->Truncate(bytes); }
 
    private:

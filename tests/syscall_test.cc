@@ -57,6 +57,7 @@ class CountingFile : public File {
     return file_->Size(bytes);
   }
   int TryLock() override { return file_->TryLock(); }
+  int Unlock() override { return file_->Unlock(); }
   int Truncate(uint64_t bytes) override { return file_->Truncate(bytes); }
 
  private:

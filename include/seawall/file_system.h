@@ -42,8 +42,10 @@ class File {
   // fstat(2): the file's length.
   virtual int Size(uint64_t* bytes) = 0;
   // flock(2) with LOCK_EX | LOCK_NB: EWOULDBLOCK when another open file holds it. The lock goes
-  // with the file.
+  // with the file; but a child process, forked meanwhile, has the same open file and keeps it.
   virtual int TryLock() = 0;
+  // flock(2) with LOCK_UN: for all processes that have this open file. OK without a lock.
+  virtual int Unlock() = 0;
   // ftruncate(2). Used on the LOCK file only; a segment is never shortened.
   virtual int Truncate(uint64_t bytes) = 0;
 };

@@ -39,6 +39,7 @@ class MemoryFile : public File {
     return 0;
   }
   int TryLock() override { return EROFS; }
+  int Unlock() override { return EROFS; }
   int Truncate(uint64_t) override { return EROFS; }
 
  private:

@@ -100,6 +100,7 @@ enum class CallKind {
   kSync,
   kSize,
   kLock,
+  kUnlock,
   kTruncate,
   kStat,
   kMakeDirectory,
