@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -32,17 +33,16 @@ class DirectoryLock {
 
 class LogImpl : public Log {
  public:
-  LogImpl(FileSystem* fs, const std::string& directory, const Options& options,
-          std::unique_ptr<DirectoryLock> lock)
-      : fs_(fs),
-        options_(options),
-        lock_(std::move(lock)),
-        store_(fs, directory, options),
-        commit_(options, &store_) {}
+  // Takes memory, and touches no file before Start().
+  LogImpl(FileSystem* fs, const std::string& directory, const Options& options)
+      : fs_(fs), options_(options), store_(fs, directory, options), commit_(options, &store_) {}
 
   ~LogImpl() override { (void)Close(); }
 
-  void Start(RecoveredLog recovered, const RecoveryReport& report) {
+  void Start(std::unique_ptr<DirectoryLock> lock, RecoveredLog recovered,
+             const RecoveryReport& report) {
+    closed_ = false;
+    lock_ = std::move(lock);
     report_ = report;
     const uint64_t end = recovered.fresh.end;
     const uint64_t digest = recovered.fresh.digest;
@@ -219,7 +219,7 @@ class LogImpl : public Log {
   RecoveryReport report_;
   SegmentStore store_;
   GroupCommit commit_;
-  bool closed_ = false;  // Close() is not called beside other calls
+  bool closed_ = true;  // before Start(), too; Close() is not called beside other calls
   absl::Status close_status_;
 };
 
@@ -254,6 +254,19 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
     (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
   }
   return std::make_unique<DirectoryLock>(std::move(*lock));
+}
+
+// The one place where buffers are taken, and where too little memory is an error and no exception.
+absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::string& directory,
+                                                  const Options& options) {
+  try {
+    return std::make_unique<LogImpl>(fs, directory, options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "open the log in ", directory, ": no memory for ", options.buffer_count, " buffers of ",
+        options.buffer_bytes, " bytes, together ", options.buffer_count * options.buffer_bytes,
+        " bytes (buffer_count, buffer_bytes)"));
+  }
 }
 
 // Makes the directory, and its name durable.
@@ -294,6 +307,8 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
   FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
   absl::StatusOr<bool> exists = CheckDirectory(fs, directory, options);
   if (!exists.ok()) return exists.status();
+  absl::StatusOr<std::unique_ptr<LogImpl>> log = Allocate(fs, directory, options);
+  if (!log.ok()) return log.status();
   if (!*exists) {
     status = MakeDirectory(fs, directory);
     if (!status.ok()) return status;
@@ -315,9 +330,8 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                 std::chrono::steady_clock::now() - start)
                                 .count());
-  auto log = std::make_unique<LogImpl>(fs, directory, options, std::move(*lock));
-  log->Start(std::move(*recovered), plan->report);
-  return log;
+  (*log)->Start(std::move(*lock), std::move(*recovered), plan->report);
+  return std::move(*log);
 }
 
 }  // namespace seawall

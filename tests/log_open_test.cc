@@ -1,8 +1,12 @@
 // What Log::Open takes, and gives back: the lock, memory, the directory's name.
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -73,6 +77,60 @@ TEST(LogLockTest, AnOpenThatFailsUnlocks) {
   }
   EXPECT_EQ(locks, 1);
   EXPECT_EQ(unlocks, 1);
+}
+
+// Address space for `more` bytes, as long as the object lives.
+class AddressSpaceLimit {
+ public:
+  explicit AddressSpaceLimit(uint64_t more) {
+    if (getrlimit(RLIMIT_AS, &before_) != 0) std::abort();
+    uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    rlimit limit = before_;
+    limit.rlim_cur = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + more;
+    if (setrlimit(RLIMIT_AS, &limit) != 0) std::abort();
+  }
+  ~AddressSpaceLimit() { (void)setrlimit(RLIMIT_AS, &before_); }
+  AddressSpaceLimit(const AddressSpaceLimit&) = delete;
+  AddressSpaceLimit& operator=(const AddressSpaceLimit&) = delete;
+
+ private:
+  rlimit before_;
+};
+
+Options HugeBuffers() {
+  Options options;
+  options.buffer_bytes = uint64_t{1} << 30;
+  options.buffer_count = 64;
+  return options;
+}
+
+TEST(LogMemoryTest, BuffersThatDoNotFitAreRefusedBeforeAnythingIsChanged) {
+  TempDir dir;
+  {
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir / "log", Options());
+    ASSERT_OK(log);
+    ASSERT_OK((*log)->AppendDurable("kept"));
+  }
+  const DirectoryImage before(dir / "log");
+  {
+    AddressSpaceLimit limit(uint64_t{1} << 29);
+    EXPECT_TRUE(Fails(Log::Open(dir / "log", HugeBuffers()), absl::StatusCode::kResourceExhausted,
+                      {dir / "log", "64 buffers", "68719476736 bytes"}));
+  }
+  EXPECT_TRUE(DirectoryImage(dir / "log").Equals(before));
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir / "log", Options());
+  ASSERT_OK(log);
+  EXPECT_EQ((*log)->Read(1).value(), "kept");
+}
+
+TEST(LogMemoryTest, BuffersThatDoNotFitDoNotCreateALog) {
+  TempDir dir;
+  {
+    AddressSpaceLimit limit(uint64_t{1} << 29);
+    EXPECT_TRUE(Fails(Log::Open(dir / "log", HugeBuffers()), absl::StatusCode::kResourceExhausted));
+  }
+  EXPECT_FALSE(std::filesystem::exists(dir / "log"));
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ class Log {
   //   InvalidArgument     the options
   //   NotFound            no log here, and !create_if_missing; or no parent directory
   //   FailedPrecondition  another process (its pid is named) or another Log has it open
+  //   ResourceExhausted   no memory for the buffers: their number and bytes are named
   //   DataLoss            damage to acknowledged data: file, offset, expected, found
   //   Unimplemented       a newer format; or direct_io where the file system has none
   //   PermissionDenied, Unavailable (I/O error), ...: what the kernel said
