@@ -106,6 +106,9 @@ class LogImpl : public Log {
     Record record;
     if ((*reader)->Next(&record)) return std::string(record.payload);
     absl::Status status = (*reader)->status();
+    // A trim came between the look at the range and the look for the segment.
+    const Lsn first = first_lsn();
+    if (absl::IsOutOfRange(status) && lsn < first) return Trimmed(lsn, first, written_lsn());
     return status.ok() ? absl::OutOfRangeError(
                              absl::StrCat("read record ", lsn, ": it was cut off meanwhile"))
                        : status;
@@ -164,15 +167,17 @@ class LogImpl : public Log {
     return range;
   }
 
+  static absl::Status Trimmed(Lsn lsn, Lsn first, Lsn last) {
+    return absl::NotFoundError(absl::StrCat("read record ", lsn, ": the log holds ", first, " to ",
+                                            last, ", what is below was trimmed"));
+  }
+
   // `beyond`: how many LSNs above the last readable one `from` may be.
   absl::StatusOr<std::unique_ptr<Reader>> ReaderFrom(Lsn from, ReadLimit limit, Lsn beyond) {
     if (closed_) return absl::FailedPreconditionError("the log is closed");
     const Lsn first = first_lsn();
     const Lsn last = limit == ReadLimit::kDurable ? durable_lsn() : written_lsn();
-    if (from < first) {
-      return absl::NotFoundError(absl::StrCat("read record ", from, ": the log holds ", first,
-                                              " to ", last, ", what is below was trimmed"));
-    }
+    if (from < first) return Trimmed(from, first, last);
     if (from > last + beyond) {
       return absl::OutOfRangeError(
           absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
@@ -172,7 +173,11 @@ TEST_F(LogTest, AfterCloseEveryCallSaysSo) {
   EXPECT_TRUE(absl::IsFailedPrecondition(log->NewReader(1).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(log->TrimBefore(1)));
   EXPECT_TRUE(absl::IsFailedPrecondition(log->TruncateAfter(0)));
-  EXPECT_TRUE(absl::IsFailedPrecondition(log->NotifyDurable(1, [](const absl::Status&) {})));
+  auto held = std::make_shared<int>(0);
+  const auto callback = [held](const absl::Status&) { ADD_FAILURE() << "called after Close()"; };
+  EXPECT_TRUE(absl::IsFailedPrecondition(log->NotifyDurable(1, callback)));
+  EXPECT_TRUE(absl::IsOutOfRange(log->NotifyDurable(2, callback)));
+  EXPECT_EQ(held.use_count(), 2) << "its copies are gone";
   // Close made it durable: that stays true.
   EXPECT_TRUE(log->WaitDurable(1).ok());
 }
@@ -462,6 +467,43 @@ TEST_F(LogTest, AReaderInsideATrimmedSegmentReadsItToItsEndThenIsTold) {
   EXPECT_LT(last, 35u);
   EXPECT_TRUE(absl::IsOutOfRange((*reader)->status())) << (*reader)->status().message();
   EXPECT_TRUE(Contains((*reader)->status(), absl::StrCat(log->first_lsn())));
+}
+
+TEST_F(LogTest, AReaderThatATrimOvertakesBeforeItsFirstRecordIsTold) {
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(log->AppendDurable(std::string(1500, 'a')).ok());
+  absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(1);
+  ASSERT_TRUE(reader.ok());
+  ASSERT_STATUS_OK(log->TrimBefore(35));
+  Record record;
+  EXPECT_FALSE((*reader)->Next(&record));
+  EXPECT_TRUE(absl::IsOutOfRange((*reader)->status())) << (*reader)->status().message();
+  EXPECT_TRUE(Contains((*reader)->status(), absl::StrCat(log->first_lsn())));
+}
+
+// Whichever moment the trim chooses: a record that is gone is NotFound.
+TEST_F(LogTest, AReadThatATrimOvertakesIsNotFound) {
+  std::unique_ptr<Log> log = MustOpen();
+  ASSERT_STATUS_OK(log->AppendDurable("first").status());
+  std::atomic<bool> done{false};
+  std::atomic<int> found{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      while (!done) {
+        const absl::Status status = log->Read(log->first_lsn()).status();
+        if (status.ok()) ++found;
+        EXPECT_TRUE(status.ok() || absl::IsNotFound(status)) << status.message();
+      }
+    });
+  }
+  for (int i = 0; i < 4000; ++i) {
+    absl::StatusOr<Lsn> lsn = log->AppendDurable(std::string(6000, 'x'));
+    EXPECT_TRUE(lsn.ok() && log->TrimBefore(*lsn).ok());
+  }
+  done = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GT(found, 0);
 }
 
 TEST_F(LogTest, TrimmedSegmentsAreRecycledUpToALimitThenUnlinked) {

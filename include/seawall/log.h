@@ -34,7 +34,8 @@ namespace seawall {
 
 // Thread-safe: any number of threads append, wait, read and trim at once. Close() and the
 // destructor must be the last calls: no other call may be running or follow, except that calls
-// that follow Close() on a living object return FailedPrecondition.
+// that follow Close() on a living object return FailedPrecondition: all but the second Close(),
+// Wait() for what was reached, and those that cannot fail.
 //
 // Errors that all functions share:
 //   FailedPrecondition  the log was closed.
@@ -98,10 +99,13 @@ class Log {
   // Calls `callback` once: with OK when all records up to `lsn` are durable, or with the error
   // that prevents it, as OutOfRange when TruncateAfter cut the record off. It runs on a thread of
   // the log, in LSN order with other callbacks, never inside this call; it may call Append and
-  // NotifyDurable, must not block for long, and must not Close or destroy the log. Returns
-  // OutOfRange, and drops the callback, for an LSN that was never assigned; other errors go to the
-  // callback. A WaitDurable() of the same record may return first. After Close() or the destructor
-  // no callback runs: they return when all have.
+  // NotifyDurable, must not block for long, and must not Close or destroy the log. A WaitDurable()
+  // of the same record may return first. Close() and the destructor return when all callbacks
+  // have run.
+  // Two errors are returned, and the callback is destroyed without having been called; every other
+  // error goes to the callback:
+  //   OutOfRange          `lsn` was never assigned
+  //   FailedPrecondition  the log was closed, whether the record is durable or not
   virtual absl::Status NotifyDurable(Lsn lsn,
                                      absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
 
@@ -113,12 +117,14 @@ class Log {
   virtual Lsn durable_lsn() const = 0;
 
   // The payload of one record, which must be written (kWritten), from the file, checked.
-  //   NotFound    below first_lsn(): trimmed; names the range
+  //   NotFound    below first_lsn(): trimmed, perhaps by another thread meanwhile; names the range
   //   OutOfRange  above written_lsn(); names the range
   virtual absl::StatusOr<std::string> Read(Lsn lsn) = 0;
 
   // A reader that begins at `from`, from first_lsn() to one above the limit's watermark.
-  // Errors as Read. The reader must not outlive the log.
+  // Errors as Read. A trim after that is the reader's to tell: OutOfRange, which names first_lsn(),
+  // when it goes on to a segment that is gone, were it the first one. The reader must not outlive
+  // the log.
   virtual absl::StatusOr<std::unique_ptr<Reader>> NewReader(
       Lsn from, ReadLimit limit = ReadLimit::kDurable) = 0;
 
