@@ -260,7 +260,7 @@ char* CopyAndHashBurst(AlignedBuffer* buffer, const std::string& record, int64_t
   char* to = buffer->data();
   for (int64_t i = 0; i < burst; ++i) {
     std::memcpy(to + kRecordHeaderBytes, record.data(), record.size());
-    const uint64_t hash = XXH3_64bits(to + kRecordHeaderBytes, record.size());
+    const uint64_t hash = Xxh3(to + kRecordHeaderBytes, record.size());
     std::memcpy(to, &hash, sizeof(hash));
     to += EncodedRecordBytes(record.size());
   }
@@ -378,7 +378,7 @@ void ReadAndHash(benchmark::State& state) {
     for (off_t at = 0; left > 0; at += static_cast<off_t>(piece)) {
       Require(pread(fd, buffer.data(), piece, at) >= static_cast<ssize_t>(each), "pread");
       for (size_t i = 0; i + each <= piece && left > 0; i += each, --left) {
-        hash ^= XXH3_64bits(buffer.data() + i + kRecordHeaderBytes, bytes);
+        hash ^= Xxh3(buffer.data() + i + kRecordHeaderBytes, bytes);
       }
     }
     benchmark::DoNotOptimize(hash);

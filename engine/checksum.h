@@ -13,6 +13,23 @@
 
 namespace seawall {
 
+// Up to here XXH3 has no use for wide vectors.
+inline constexpr size_t kXxh3MidsizeBytes = 240;
+
+#if defined(__x86_64__)
+// XXH3_64bits compiled for AVX2, whatever the compiler's flags. (checksum_avx2.cc)
+uint64_t Xxh3Avx2(const char* bytes, size_t size);
+#endif
+
+// XXH3_64bits: short input inline; long input with AVX2 where the processor has it, which is four
+// to eight times as fast as the SSE2 that x86-64 promises.
+inline uint64_t Xxh3(const char* bytes, size_t size) {
+#if defined(__x86_64__)
+  if (size > kXxh3MidsizeBytes && __builtin_cpu_supports("avx2")) return Xxh3Avx2(bytes, size);
+#endif
+  return XXH3_64bits(bytes, size);
+}
+
 // A bijection that spreads every input bit over all output bits (MurmurHash3's finalizer, Austin
 // Appleby, public domain).
 inline uint64_t Avalanche(uint64_t x) {
@@ -30,7 +47,7 @@ inline uint64_t Avalanche(uint64_t x) {
 // equal bytes at another position, or under another seed, get an unrelated checksum.
 inline uint64_t PositionedChecksum(const char* bytes, size_t size, uint64_t seed,
                                    uint64_t position) {
-  return Avalanche(XXH3_64bits(bytes, size) ^ Avalanche(seed + position));
+  return Avalanche(Xxh3(bytes, size) ^ Avalanche(seed + position));
 }
 
 }  // namespace seawall

@@ -133,6 +133,34 @@ TEST(ChecksumTest, GoldenValues) {
             Avalanche(XXH3_64bits("seawall", 7) ^ Avalanche(7)));
 }
 
+// Whatever the processor and the compiler: long input takes another way than short.
+TEST(ChecksumTest, LongInputGoldenValues) {
+  std::string bytes(5000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 3);
+  EXPECT_EQ(Xxh3(bytes.data(), 240), 0xda6c6505865dda4du);
+  EXPECT_EQ(Xxh3(bytes.data(), 241), 0xf56317f96d46b5b0u);
+  EXPECT_EQ(Xxh3(bytes.data(), 1024), 0xfe3cd84c9e97a5adu);
+  EXPECT_EQ(Xxh3(bytes.data(), 5000), 0xdd9891de816b182fu);
+}
+
+TEST(ChecksumTest, EveryWayToHashAgrees) {
+  const uint64_t seed = TestSeed();
+  SCOPED_TRACE(SeedTrace(seed));
+  std::mt19937_64 random(seed);
+  std::string bytes(5000, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  for (size_t size = 0; size < bytes.size() - 64; ++size) {
+    const char* from = bytes.data() + random() % 64;
+    const uint64_t plain = XXH3_64bits(from, size);
+    ASSERT_EQ(Xxh3(from, size), plain) << size << " bytes";
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+      ASSERT_EQ(Xxh3Avx2(from, size), plain) << size << " bytes";
+    }
+#endif
+  }
+}
+
 TEST(FormatTest, SegmentHeaderGoldenBytes) {
   const std::string block = Encoded(SampleHeader());
   const std::string golden =
