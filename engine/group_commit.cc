@@ -186,6 +186,7 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
   }
   // The store can do nothing before a buffer is drained; this thread may be the one to do that.
   if (lacking == Room::kNoSpare && leading_ && store_->AwaitsBegin()) {
+    ++stats_.rollover_waits;
     AwaitDrain();
     return absl::OkStatus();
   }
@@ -615,6 +616,7 @@ void GroupCommit::AddStats(Stats* stats) const {
   stats->bytes_written = stats_.bytes_written;
   stats->syncs = stats_.syncs;
   stats->buffer_full_waits = stats_.buffer_full_waits;
+  stats->rollover_waits += stats_.rollover_waits;
   stats->waiters = waiters_;
 }
 

@@ -387,7 +387,7 @@ void SegmentStore::AddStats(Stats* stats) const {
   stats->first_lsn = segments_.front().base_lsn;
   stats->zero_bytes_written = stats_.zero_bytes_written;
   stats->rollovers = stats_.rollovers;
-  stats->rollover_waits = stats_.rollover_waits;
+  stats->rollover_waits += stats_.rollover_waits;
   stats->space_waits = stats_.space_waits;
   stats->segments = segments_.size();
   stats->segments_created = stats_.segments_created;

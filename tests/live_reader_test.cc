@@ -1,34 +1,41 @@
 // Read-only opening beside a writer that is at work between any two of its looks.
 #include <cerrno>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/file_io.h"
+#include "engine/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/file_system.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"
-#include "tests/tool_test_util.h"
+#include "tests/forwarding_file_system.h"
+#include "tests/test_util.h"
 
 namespace seawall {
 namespace {
 
 // The operating system's, with a word to the test after each read of a file and each listing.
-class LookingFileSystem : public FileSystem {
+// Writes nothing.
+class LookingFileSystem : public ForwardingFileSystem {
  public:
-  explicit LookingFileSystem(std::function<void()> looked) : looked_(std::move(looked)) {}
+  explicit LookingFileSystem(std::function<void()> looked)
+      : ForwardingFileSystem(FileSystem::Posix()), looked_(std::move(looked)) {}
 
   int Open(const std::string& path, const OpenOptions& options,
            std::unique_ptr<File>* file) override {
-    const int error = posix_->Open(path, options, file);
+    const int error = ForwardingFileSystem::Open(path, options, file);
     if (error == 0) *file = std::make_unique<LookingFile>(std::move(*file), looked_);
     return error;
   }
-  int Stat(const std::string& path, FileInfo* info) override { return posix_->Stat(path, info); }
   int List(const std::string& directory, std::vector<std::string>* names) override {
-    const int error = posix_->List(directory, names);
+    const int error = ForwardingFileSystem::List(directory, names);
     looked_();
     return error;
   }
@@ -38,30 +45,79 @@ class LookingFileSystem : public FileSystem {
   int SyncDirectory(const std::string&) override { return EROFS; }
 
  private:
-  class LookingFile : public File {
+  class LookingFile : public ForwardingFile {
    public:
     LookingFile(std::unique_ptr<File> file, const std::function<void()>& looked)
-        : file_(std::move(file)), looked_(looked) {}
+        : ForwardingFile(std::move(file)), looked_(looked) {}
 
     IoResult PRead(void* to, size_t bytes, uint64_t offset) override {
-      const IoResult result = file_->PRead(to, bytes, offset);
+      const IoResult result = ForwardingFile::PRead(to, bytes, offset);
       looked_();
       return result;
     }
     IoResult PWrite(const void*, size_t, uint64_t) override { return {EROFS, 0}; }
     int Sync(SyncKind) override { return EROFS; }
-    int Size(uint64_t* bytes) override { return file_->Size(bytes); }
     int TryLock() override { return EROFS; }
     int Unlock() override { return EROFS; }
     int Truncate(uint64_t) override { return EROFS; }
 
    private:
-    const std::unique_ptr<File> file_;
     const std::function<void()>& looked_;
   };
 
-  FileSystem* const posix_ = FileSystem::Posix();
   const std::function<void()> looked_;
+};
+
+// Calls `opened` once, when `path` has been opened.
+class OpenHook : public ForwardingFileSystem {
+ public:
+  OpenHook() : ForwardingFileSystem(FileSystem::Posix()) {}
+
+  void Arm(std::string path, std::function<void()> opened) {
+    path_ = std::move(path);
+    opened_ = std::move(opened);
+  }
+
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0 && opened_ && path == path_) std::exchange(opened_, nullptr)();
+    return error;
+  }
+
+ private:
+  std::string path_;
+  std::function<void()> opened_;
+};
+
+// Knows which names are gone, by a rename or an unlink.
+class NameWatch : public ForwardingFileSystem {
+ public:
+  NameWatch() : ForwardingFileSystem(FileSystem::Posix()) {}
+
+  void AwaitGone(const std::string& path) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return gone_.count(path) > 0; });
+  }
+
+  int Rename(const std::string& from, const std::string& to) override {
+    return Note(ForwardingFileSystem::Rename(from, to), from);
+  }
+  int Unlink(const std::string& path) override {
+    return Note(ForwardingFileSystem::Unlink(path), path);
+  }
+
+ private:
+  int Note(int error, const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (error == 0) gone_.insert(path);
+    changed_.notify_all();
+    return error;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::string> gone_;
 };
 
 class LiveReaderTest : public ::testing::Test {
@@ -71,6 +127,8 @@ class LiveReaderTest : public ::testing::Test {
     options.segment_bytes = 16384;
     options.buffer_bytes = 8192;
     options.max_record_bytes = 2048;
+    options.max_recycled_segments = 6;
+    options.file_system = &names_;
     auto log = Log::Open(directory_, options);
     ASSERT_TRUE(log.ok()) << log.status();
     log_ = std::move(*log);
@@ -98,8 +156,32 @@ class LiveReaderTest : public ::testing::Test {
     EXPECT_GE(last, before);
   }
 
-  const ScratchDirectory scratch_;
-  const std::string directory_ = scratch_.path("log");
+  std::string Path(uint64_t generation) const {
+    return JoinPath(directory_, SegmentName(generation));
+  }
+
+  // Trims the first segment, and waits until its file has another name.
+  void TrimFirst(uint64_t generation) {
+    auto reader = log_->NewReader(log_->first_lsn());
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    for (const Lsn first = log_->first_lsn(); log_->first_lsn() == first;) {
+      Record record;
+      ASSERT_TRUE((*reader)->Next(&record));
+      ASSERT_TRUE(log_->TrimBefore(record.lsn).ok());
+    }
+    names_.AwaitGone(Path(generation));
+  }
+
+  // What is left of `reader` is in order, and it ends because the writer went on.
+  static void ExpectOvertaken(Reader* reader) {
+    Record record;
+    for (Lsn next = reader->next_lsn(); reader->Next(&record); ++next) ASSERT_EQ(record.lsn, next);
+    EXPECT_TRUE(Fails(reader->status(), absl::StatusCode::kOutOfRange, {"open the reader again"}));
+  }
+
+  const TempDir scratch_;
+  const std::string directory_ = scratch_ / "log";
+  NameWatch names_;
   std::unique_ptr<Log> log_;
 };
 
@@ -125,6 +207,41 @@ TEST_F(LiveReaderTest, FilesTrimmedBetweenLooksAreNotMissing) {
     AppendSegment();
     ASSERT_TRUE(log_->TrimBefore(log_->durable_lsn()).ok());
   });
+}
+
+TEST_F(LiveReaderTest, AReaderWhoseNextSegmentIsTrimmedIsOvertaken) {
+  for (int i = 0; i < 5; ++i) AppendSegment();
+  auto reader = Reader::OpenReadOnly(directory_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Record record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  TrimFirst(1);
+  TrimFirst(2);
+  ExpectOvertaken(reader->get());
+  EXPECT_GT((*reader)->next_lsn(), 2u);
+}
+
+TEST_F(LiveReaderTest, AReaderWhoseSegmentIsWrittenAgainIsOvertaken) {
+  for (int i = 0; i < 5; ++i) AppendSegment();
+  OpenHook fs;
+  auto reader = Reader::OpenReadOnly(directory_, 0, &fs);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  fs.Arm(Path(1), [this] {
+    TrimFirst(1);
+    // More than there are spares: one of these is in the file that the reader has just opened.
+    for (int i = 0; i < 8; ++i) AppendSegment();
+  });
+  ExpectOvertaken(reader->get());
+}
+
+TEST_F(LiveReaderTest, AReaderWhoseNextSegmentIsCutOffIsOvertaken) {
+  for (int i = 0; i < 5; ++i) AppendSegment();
+  auto reader = Reader::OpenReadOnly(directory_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Record record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  ASSERT_TRUE(log_->TruncateAfter(2).ok());
+  ExpectOvertaken(reader->get());
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
+#include "tests/event.h"
 
 namespace seawall {
 namespace {
@@ -34,25 +34,6 @@ namespace {
 bool Contains(const absl::Status& status, const std::string& text) {
   return absl::StrContains(std::string(status.message()), text);
 }
-
-// Lets one thread wait until others have come so far.
-class Event {
- public:
-  void Set() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    set_ = true;
-    condition_.notify_all();
-  }
-  void Wait() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    condition_.wait(lock, [this] { return set_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable condition_;
-  bool set_ = false;
-};
 
 class LogTest : public ::testing::Test {
  protected:

@@ -1,0 +1,106 @@
+// A file system on top of another one, for tests that look at some calls, hold them or fail them:
+// override those.
+#ifndef SEAWALL_TESTS_FORWARDING_FILE_SYSTEM_H_
+#define SEAWALL_TESTS_FORWARDING_FILE_SYSTEM_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "seawall/file_system.h"
+#include "tests/event.h"
+
+namespace seawall {
+
+class ForwardingFile : public File {
+ public:
+  explicit ForwardingFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+
+  IoResult PRead(void* to, size_t bytes, uint64_t offset) override {
+    return file_->PRead(to, bytes, offset);
+  }
+  IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
+    return file_->PWrite(from, bytes, offset);
+  }
+  int Sync(SyncKind kind) override { return file_->Sync(kind); }
+  int Size(uint64_t* bytes) override { return file_->Size(bytes); }
+  int TryLock() override { return file_->TryLock(); }
+  int Unlock() override { return file_->Unlock(); }
+  int Truncate(uint64_t bytes) override { return file_->Truncate(bytes); }
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
+class ForwardingFileSystem : public FileSystem {
+ public:
+  explicit ForwardingFileSystem(FileSystem* fs) : fs_(fs) {}
+
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    return fs_->Open(path, options, file);
+  }
+  int Stat(const std::string& path, FileInfo* info) override { return fs_->Stat(path, info); }
+  int MakeDirectory(const std::string& path) override { return fs_->MakeDirectory(path); }
+  int List(const std::string& directory, std::vector<std::string>* names) override {
+    return fs_->List(directory, names);
+  }
+  int Rename(const std::string& from, const std::string& to) override {
+    return fs_->Rename(from, to);
+  }
+  int Unlink(const std::string& path) override { return fs_->Unlink(path); }
+  int SyncDirectory(const std::string& directory) override { return fs_->SyncDirectory(directory); }
+
+ private:
+  FileSystem* const fs_;
+};
+
+// One sync of a file whose path has `part` in it, once armed, lasts until it is let go.
+class SyncGate : public ForwardingFileSystem {
+ public:
+  SyncGate(FileSystem* fs, std::string part) : ForwardingFileSystem(fs), part_(std::move(part)) {}
+
+  // The next one that this thread makes.
+  void ArmForThisThread() { thread_ = std::this_thread::get_id(); }
+  void AwaitSync() { begun_.Wait(); }
+  void LetGo() { go_.Set(); }
+
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0 && path.find(part_) != std::string::npos) {
+      *file = std::make_unique<GatedFile>(std::move(*file), this);
+    }
+    return error;
+  }
+
+ private:
+  class GatedFile : public ForwardingFile {
+   public:
+    GatedFile(std::unique_ptr<File> file, SyncGate* gate)
+        : ForwardingFile(std::move(file)), gate_(gate) {}
+
+    int Sync(SyncKind kind) override {
+      std::thread::id self = std::this_thread::get_id();
+      if (gate_->thread_.compare_exchange_strong(self, std::thread::id())) {
+        gate_->begun_.Set();
+        gate_->go_.Wait();
+      }
+      return ForwardingFile::Sync(kind);
+    }
+
+   private:
+    SyncGate* const gate_;
+  };
+
+  const std::string part_;
+  std::atomic<std::thread::id> thread_{std::thread::id()};
+  Event begun_, go_;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_TESTS_FORWARDING_FILE_SYSTEM_H_
