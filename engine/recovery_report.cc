@@ -27,10 +27,11 @@ std::string RecoveryReport::ToString() const {
   }
   absl::StrAppend(&text, " in ", segments, segments == 1 ? " segment" : " segments");
   if (verdict == RecoveryVerdict::kTornTail) {
-    absl::StrAppend(&text, ", ", discarded_bytes, " bytes never acknowledged discarded at ",
-                    torn_path, " offset ", torn_offset);
+    absl::StrAppend(&text, ", ", discarded_bytes, discarded_bytes == 1 ? " byte" : " bytes",
+                    " never acknowledged discarded at ", torn_path, " offset ", torn_offset);
   }
-  absl::StrAppend(&text, "; scanned ", scanned_records, " records, ", scanned_bytes, " bytes in ",
+  absl::StrAppend(&text, "; scanned ", scanned_records,
+                  scanned_records == 1 ? " record, " : " records, ", scanned_bytes, " bytes in ",
                   elapsed_micros, " us");
   return text;
 }

@@ -1,20 +1,24 @@
 // seawall append: writes records from a file or a pipe.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
 #include "seawall/log.h"
 #include "tools/command.h"
+#include "tools/interruption.h"
 #include "tools/output.h"
 #include "tools/record_input.h"
 
@@ -39,14 +43,20 @@ that DIR lies in must exist.
   --durable=batch    what one read gave (1 MiB at most; from a pipe, what was there) is on stable
                      storage before the next read (the default)
   --durable=end      the records are on stable storage when it ends, not before
-  --segment_bytes=N  roll over to the next segment file at N bytes (default 64 MiB)
+  --segment_bytes=N  roll over to the next segment file at N bytes: a multiple of 4096 from 16384
+                     (16 KiB) to 1073741824 (1 GiB); the default is 67108864 (64 MiB)
 
 Only one process may write a log at a time. On a terminal, progress is shown after two seconds.
 
-If it fails midway, what was appended before stays in the log, and it says how much that is. A line
-or record may have 2 MiB.
+A record may have 2 MiB, or a quarter of --segment_bytes if that is less. A longer line ends it.
 
-Exit status: 0 all is appended and durable, 1 the log is damaged, 2 could not be done.
+If it fails midway, what was appended before stays in the log, and it says how much that is and how
+much of it is durable. On Ctrl-C (SIGINT), SIGTERM and SIGHUP it stops reading, makes durable what
+it has appended, says how much that is, and ends by the signal. A line that had not come to its
+newline is not appended then. (A second signal does not hurry it; Ctrl-\ ends it at once.)
+
+Exit status: 0 all is appended and durable, 1 the log is damaged, 2 could not be done; in a shell,
+130 after Ctrl-C and 143 after SIGTERM.
 
 Examples:
   seawall append /tmp/syslog /var/log/syslog
@@ -118,12 +128,18 @@ bool GetDurable(DurableAt* durable) {
   return true;
 }
 
-std::string Summary(const Appended& done) {
-  if (done.first == 0) return "nothing";
+// "appended 2 records (9 bytes): LSN 1 to 2, durable". `durable_lsn`: the log's, at the end.
+std::string Summary(const Appended& done, Lsn durable_lsn) {
+  if (done.first == 0) return "appended nothing";
   const uint64_t count = done.last - done.first + 1;
-  return absl::StrCat(count, count == 1 ? " record (" : " records (", FormatBytes(done.bytes),
-                      "): LSN ", done.first,
-                      count == 1 ? std::string() : absl::StrCat(" to ", done.last));
+  const std::string to = count == 1 ? std::string() : absl::StrCat(" to ", done.last);
+  std::string durable = ", durable";
+  if (durable_lsn < done.first) durable = ", none of it known to be durable";
+  if (durable_lsn >= done.first && durable_lsn < done.last) {
+    durable = absl::StrCat(", durable up to LSN ", durable_lsn);
+  }
+  return absl::StrCat("appended ", FormatCount(count, "record"), " (", FormatBytes(done.bytes),
+                      "): LSN ", done.first, to, durable);
 }
 
 // A torn tail and the like: worth a word, as it is gone from now on.
@@ -136,32 +152,93 @@ void TellRecovery(const Log& log) {
   }
 }
 
-ExitCode AppendFrom(int fd, const std::string& name, const std::string& directory, Framing framing,
-                    DurableAt durable) {
+// Small segments hold small records and buffers only.
+Options OptionsFor(uint64_t segment_bytes) {
   Options options;
-  options.segment_bytes = absl::GetFlag(FLAGS_segment_bytes);
-  // Small segments hold small records and buffers only.
-  const uint64_t room = options.segment_bytes / 4;
+  options.segment_bytes = segment_bytes;
+  const uint64_t room = segment_bytes / 4;
   options.buffer_bytes = std::min(options.buffer_bytes, AlignDown(2 * room, kBlockBytes));
   options.max_record_bytes = std::min(options.max_record_bytes, room);
+  return options;
+}
+
+// What is wrong with the one option that a user can set, without those that follow from it.
+std::string SegmentBytesProblem(uint64_t segment_bytes) {
+  Options options;
+  options.segment_bytes = segment_bytes;
+  options.buffer_bytes = 2 * kBlockBytes;
+  options.max_record_bytes = 0;
+  const absl::Status status = options.Validate();
+  if (status.ok()) return "";
+  return absl::StrCat("--", absl::StripPrefix(status.message(), "options: "));
+}
+
+// The input, for as long as the command runs.
+struct Input {
+  int fd = -1;
+  std::string name;
+};
+
+// Before the log is: what cannot be read must not leave an empty log behind.
+absl::StatusOr<Input> OpenInput(const std::vector<std::string>& arguments) {
+  Input input = {STDIN_FILENO, "standard input"};
+  if (arguments.size() == 2 && arguments[1] != "-") {
+    input.name = arguments[1];
+    input.fd = open(input.name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (input.fd < 0) return ErrnoStatus(errno, "open", input.name);
+  }
+  struct stat info;
+  if (fstat(input.fd, &info) != 0) return ErrnoStatus(errno, "fstat", input.name);
+  if (S_ISDIR(info.st_mode)) return ErrnoStatus(EISDIR, "read", input.name);
+  // A read of nothing finds a descriptor that was not opened for reading.
+  if (read(input.fd, nullptr, 0) < 0) return ErrnoStatus(errno, "read", input.name);
+  return input;
+}
+
+// What can be said of DIR better than by the first system call that fails in it.
+ExitCode CheckDirectory(const std::string& directory) {
+  struct stat info;
+  if (stat(directory.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return kExitOk;
+    return Fail("append", absl::FailedPreconditionError(
+                              absl::StrCat(directory, ": expected a directory, found a file")));
+  }
+  const std::string parent = ParentDirectory(directory);
+  if (errno != ENOENT || stat(parent.c_str(), &info) == 0 || errno != ENOENT) return kExitOk;
+  return Fail("append",
+              absl::NotFoundError(absl::StrCat("there is no directory ", parent,
+                                               " to create the log ", directory, " in")),
+              absl::StrCat("Create it first: mkdir -p ", parent));
+}
+
+ExitCode AppendFrom(const Input& input, const std::string& directory, Framing framing,
+                    DurableAt durable) {
+  const Interruption interruption;
+  const Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (!log.ok()) return Fail("append", log.status());
   TellRecovery(**log);
-  if (isatty(fd) == 1) {
+  if (isatty(input.fd) == 1) {
     std::fputs("seawall append: each line that you type is a record; Ctrl-D ends.\n", stderr);
   }
-  RecordInput input(fd, name, framing, options.max_record_bytes);
+  RecordInput records(input.fd, input.name, framing, options.max_record_bytes, &interruption);
   Appended done;
-  absl::Status status = AppendAll(&input, durable, log->get(), &done);
+  absl::Status status = AppendAll(&records, durable, log->get(), &done);
   const absl::Status closed = (*log)->Close();
   if (status.ok()) status = closed;
+  const std::string summary = Summary(done, (*log)->durable_lsn());
   if (!status.ok()) {
-    std::fprintf(stderr, "seawall append: stopped after %s%s\n", Summary(done).c_str(),
-                 closed.ok() ? "; they are durable" : "");
+    std::fprintf(stderr, "seawall append: stopped: %s\n", summary.c_str());
     return Fail("append", status);
   }
+  if (records.interrupted()) {
+    std::fprintf(stderr, "seawall append: %s: %s\n", strsignal(interruption.signal()),
+                 summary.c_str());
+    interruption.Die();
+  }
   Output output;
-  output.WriteLine(absl::StrCat("appended ", Summary(done), ", durable"));
+  output.WriteLine(done.first == 0 ? absl::StrCat(summary, ": ", input.name, " is empty")
+                                   : summary);
   status = output.Finish();
   return status.ok() ? kExitOk : Fail("append", status);
 }
@@ -174,14 +251,16 @@ ExitCode RunAppend(const std::vector<std::string>& arguments) {
   DurableAt durable;
   if (!GetFraming(&framing)) return FailUsage("append", "--framing is lines or length");
   if (!GetDurable(&durable)) return FailUsage("append", "--durable is each, batch or end");
-  if (arguments.size() == 1 || arguments[1] == "-") {
-    return AppendFrom(STDIN_FILENO, "standard input", arguments[0], framing, durable);
+  const std::string problem = SegmentBytesProblem(absl::GetFlag(FLAGS_segment_bytes));
+  if (!problem.empty()) return FailUsage("append", problem);
+  const absl::StatusOr<Input> input = OpenInput(arguments);
+  if (!input.ok()) {
+    return Fail("append", input.status(), "That is the input; the log was not touched.");
   }
-  const std::string& path = arguments[1];
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Fail("append", ErrnoStatus(errno, "open", path));
-  const ExitCode code = AppendFrom(fd, path, arguments[0], framing, durable);
-  close(fd);
+  const ExitCode directory = CheckDirectory(arguments[0]);
+  if (directory != kExitOk) return directory;
+  const ExitCode code = AppendFrom(*input, arguments[0], framing, durable);
+  if (input->fd != STDIN_FILENO) close(input->fd);
   return code;
 }
 

@@ -15,7 +15,8 @@ const char* NextStep(absl::StatusCode code) {
     case absl::StatusCode::kNotFound:
       return "Check the path; `seawall append DIR` creates a log.";
     case absl::StatusCode::kPermissionDenied:
-      return "Run it as a user who may read the directory and its files (append: write them).";
+      return "It takes a user who may read the directory and its files (append: write them, on a "
+             "file system that is not read-only).";
     case absl::StatusCode::kUnimplemented:
       return "Use the `seawall` of the version that wrote this log.";
     case absl::StatusCode::kDataLoss:
@@ -24,15 +25,20 @@ const char* NextStep(absl::StatusCode code) {
     case absl::StatusCode::kResourceExhausted:
       return "Make room (disk space, quota, open files) and run it again.";
     default:
-      return nullptr;
+      return "";
   }
 }
 
 }  // namespace
 
 ExitCode Fail(const std::string& command, const absl::Status& status) {
+  return Fail(command, status, NextStep(status.code()));
+}
+
+ExitCode Fail(const std::string& command, const absl::Status& status,
+              const std::string& next_step) {
   std::fprintf(stderr, "seawall %s: %s\n", command.c_str(), std::string(status.message()).c_str());
-  if (const char* next = NextStep(status.code())) std::fprintf(stderr, "%s\n", next);
+  if (!next_step.empty()) std::fprintf(stderr, "%s\n", next_step.c_str());
   return absl::IsDataLoss(status) ? kExitDamaged : kExitCouldNotRun;
 }
 

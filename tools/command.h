@@ -36,8 +36,10 @@ Command VerifyCommand();
 Command StatCommand();
 Command AppendCommand();
 
-// Prints "seawall NAME: <message>" on standard error, and below it what to do next.
+// Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
+// what its code suggests for a log.
 ExitCode Fail(const std::string& command, const absl::Status& status);
+ExitCode Fail(const std::string& command, const absl::Status& status, const std::string& next_step);
 ExitCode FailUsage(const std::string& command, const std::string& problem);
 
 // From --framing. False if that is neither "lines" nor "length".

@@ -1,12 +1,12 @@
 // seawall dump: the records of a log, and what they lie in.
 #include <cstdio>
 #include <limits>
+#include <memory>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "tools/command.h"
-#include "tools/json.h"
+#include "tools/dump_printer.h"
 #include "tools/log_view.h"
 #include "tools/output.h"
 #include "tools/segment_walk.h"
@@ -48,7 +48,8 @@ It reads only, beside a live writer too, and ends where the log ended when it be
 the writer trims away before they are reached are left out, and a note says so; with --raw, where a
 gap could not be seen, that is an error.
 
-Behind damage it goes on with the next group that is whole; --raw stops there.
+Behind damage it goes on with the next group that is whole; --raw stops there. Damage is told in the
+output, but for --raw, and on standard error unless both go to the same place.
 
 Exit status: 0 done, 1 damage was met, 2 could not be done.
 
@@ -60,139 +61,10 @@ Examples:
   seawall dump --raw --framing=length /tmp/a | seawall append --framing=length /tmp/b
 )";
 
-constexpr size_t kShownBytes = 200;
-
 struct Selection {
   Lsn from = 0;
   Lsn to = 0;
   uint64_t limit = 0;
-};
-
-// One per form of output.
-class Printer {
- public:
-  virtual ~Printer() = default;
-  virtual void OnSegment(const SegmentRef&) {}
-  virtual void OnGroup(const SegmentRef&, const Group&) {}
-  virtual void OnRecord(const SegmentRef&, const Record&, uint64_t offset) = 0;
-  // False: nothing sensible can follow.
-  virtual bool OnProblem(const Problem& problem) = 0;
-  virtual bool OnNote(const std::string& note) = 0;
-};
-
-class TextPrinter : public Printer {
- public:
-  TextPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
-
-  void OnSegment(const SegmentRef& segment) override {
-    output_->WriteLine(absl::StrCat("segment ", segment.generation, "  ", segment.path, "  ",
-                                    segment.sealed()
-                                        ? FormatRecords(segment.base_lsn, segment.last_lsn)
-                                        : absl::StrCat("from record ", segment.base_lsn)));
-  }
-  void OnGroup(const SegmentRef&, const Group& group) override {
-    output_->WriteLine(absl::StrCat(
-        "  group at ", group.offset, "  ", group.header.group_bytes, " bytes  ",
-        FormatRecords(group.header.first_lsn, group.header.last_lsn()), "  sealed ",
-        FormatMicros(group.header.sealed_unix_micros), "  durable ", group.header.durable_lsn));
-  }
-  void OnRecord(const SegmentRef&, const Record& record, uint64_t) override {
-    const std::string head =
-        absl::StrFormat("    %d%s  %s", record.lsn, record.batch_continues ? " +" : "",
-                        FormatBytes(record.payload.size()));
-    if (hex_) {
-      output_->WriteLine(head);
-      output_->Write(HexDump(record.payload, "      "));
-      return;
-    }
-    std::string text = EscapeBytes(record.payload.substr(0, kShownBytes));
-    if (record.payload.size() > kShownBytes) {
-      absl::StrAppend(&text, "... and ", FormatBytes(record.payload.size() - kShownBytes));
-    }
-    output_->WriteLine(absl::StrCat(head, "  ", text));
-  }
-  bool OnProblem(const Problem& problem) override {
-    output_->WriteLine(absl::StrCat("DAMAGE ", problem.ToString(), ": ", problem.consequence));
-    return true;
-  }
-  bool OnNote(const std::string& note) override {
-    output_->WriteLine(absl::StrCat("note: ", note));
-    return true;
-  }
-
- private:
-  Output* const output_;
-  const bool hex_;
-};
-
-class JsonPrinter : public Printer {
- public:
-  JsonPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
-
-  void OnSegment(const SegmentRef& segment) override {
-    output_->WriteLine(ToLine(ToJson(segment)));
-  }
-  void OnGroup(const SegmentRef& segment, const Group& group) override {
-    output_->WriteLine(ToLine({{"type", "group"},
-                               {"generation", segment.generation},
-                               {"offset", group.offset},
-                               {"bytes", group.header.group_bytes},
-                               {"first_lsn", group.header.first_lsn},
-                               {"last_lsn", group.header.last_lsn()},
-                               {"records", group.header.record_count},
-                               {"durable_lsn", group.header.durable_lsn},
-                               {"sealed", FormatMicros(group.header.sealed_unix_micros)}}));
-  }
-  void OnRecord(const SegmentRef& segment, const Record& record, uint64_t offset) override {
-    Json json = {{"type", "record"},
-                 {"lsn", record.lsn},
-                 {"generation", segment.generation},
-                 {"offset", offset},
-                 {"bytes", record.payload.size()},
-                 {"batch_continues", record.batch_continues}};
-    if (hex_) {
-      json["payload_hex"] = HexBytes(record.payload);
-    } else if (IsUtf8(record.payload)) {
-      json["payload"] = std::string(record.payload);
-    } else {
-      json["payload_base64"] = Base64Bytes(record.payload);
-    }
-    output_->WriteLine(ToLine(json));
-  }
-  bool OnProblem(const Problem& problem) override {
-    output_->WriteLine(ToLine(ToJson(problem)));
-    return true;
-  }
-  bool OnNote(const std::string& note) override {
-    output_->WriteLine(ToLine({{"type", "note"}, {"note", note}}));
-    return true;
-  }
-
- private:
-  Output* const output_;
-  const bool hex_;
-};
-
-class RawPrinter : public Printer {
- public:
-  RawPrinter(Output* output, Framing framing) : output_(output), framing_(framing) {}
-
-  void OnRecord(const SegmentRef&, const Record& record, uint64_t) override {
-    if (framing_ == Framing::kLengthPrefix) {
-      char length[4];
-      for (size_t i = 0; i < sizeof(length); ++i) {
-        length[i] = static_cast<char>(record.payload.size() >> (8 * i));
-      }
-      output_->Write(std::string_view(length, sizeof(length)));
-    }
-    output_->Write(record.payload);
-  }
-  bool OnProblem(const Problem&) override { return false; }
-  bool OnNote(const std::string&) override { return false; }
-
- private:
-  Output* const output_;
-  const Framing framing_;
 };
 
 class Dumper : public SegmentVisitor {
@@ -242,9 +114,12 @@ class Dumper : public SegmentVisitor {
 
   bool OnProblem(const Problem& problem) override {
     exit_code_ = kExitDamaged;
-    std::fprintf(stderr, "seawall dump: damage: %s: %s\n", problem.ToString().c_str(),
-                 problem.consequence.c_str());
     stopped_ = !printer_->OnProblem(problem);
+    // Who redirects the output still sees it, and nobody sees it twice.
+    if (stopped_ || !ErrorsGoWithOutput()) {
+      std::fprintf(stderr, "seawall dump: damage: %s: %s\n", problem.ToString().c_str(),
+                   problem.consequence.c_str());
+    }
     return !stopped_;
   }
 
@@ -284,6 +159,12 @@ std::string FlagProblem(const Selection& selection, Framing framing) {
   return "";
 }
 
+std::unique_ptr<Printer> NewPrinter(Output* output, Framing framing) {
+  const bool hex = absl::GetFlag(FLAGS_hex);
+  if (absl::GetFlag(FLAGS_raw)) return NewRawPrinter(output, framing);
+  return absl::GetFlag(FLAGS_json) ? NewJsonPrinter(output, hex) : NewTextPrinter(output, hex);
+}
+
 ExitCode RunDump(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return FailUsage("dump", "expected one DIR");
   const Selection selection = {absl::GetFlag(FLAGS_from), absl::GetFlag(FLAGS_to),
@@ -301,13 +182,8 @@ ExitCode RunDump(const std::vector<std::string>& arguments) {
                                           FormatRecords(report.first_lsn, report.last_lsn)));
   }
   Output output;
-  RawPrinter raw(&output, framing);
-  JsonPrinter json(&output, absl::GetFlag(FLAGS_hex));
-  TextPrinter text(&output, absl::GetFlag(FLAGS_hex));
-  Printer* printer = &text;
-  if (absl::GetFlag(FLAGS_json)) printer = &json;
-  if (absl::GetFlag(FLAGS_raw)) printer = &raw;
-  return Dumper(*view, selection, printer, &output).Run();
+  const std::unique_ptr<Printer> printer = NewPrinter(&output, framing);
+  return Dumper(*view, selection, printer.get(), &output).Run();
 }
 
 }  // namespace

@@ -24,6 +24,11 @@ class Output {
   int error_ = 0;
 };
 
+// True if standard output and standard error go to one terminal, file or pipe.
+bool ErrorsGoWithOutput();
+
+// "1 record", "2 records"
+std::string FormatCount(uint64_t count, const std::string& noun);
 // "12 bytes", "4.0 KiB", "1.5 GiB".
 std::string FormatBytes(uint64_t bytes);
 // "2026-01-31T12:00:00.123456Z"

@@ -25,11 +25,20 @@ uint32_t GetLength(std::string_view prefix) {
 
 }  // namespace
 
-RecordInput::RecordInput(int fd, std::string name, Framing framing, uint64_t max_record_bytes)
-    : fd_(fd), name_(std::move(name)), framing_(framing), max_record_bytes_(max_record_bytes) {}
+RecordInput::RecordInput(int fd, std::string name, Framing framing, uint64_t max_record_bytes,
+                         const Interruption* interruption)
+    : fd_(fd),
+      name_(std::move(name)),
+      framing_(framing),
+      max_record_bytes_(max_record_bytes),
+      interruption_(interruption) {}
 
 bool RecordInput::Next(std::string_view* record) {
-  while (status_.ok()) {
+  while (status_.ok() && !interrupted_) {
+    if (interruption_->signal() != 0) {
+      interrupted_ = true;
+      return false;
+    }
     if (Cut(record)) {
       ++records_;
       return true;
@@ -94,6 +103,7 @@ bool RecordInput::CutLast(std::string_view* record) {
 }
 
 void RecordInput::Read() {
+  if (!interruption_->WaitForInput(fd_)) return;
   buffer_.erase(0, at_);
   searched_ -= std::min(searched_, at_);
   at_ = 0;

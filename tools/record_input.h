@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "tools/framing.h"
+#include "tools/interruption.h"
 
 namespace seawall {
 
@@ -15,13 +16,17 @@ namespace seawall {
 class RecordInput {
  public:
   // `fd` is not owned; `name` is for messages.
-  RecordInput(int fd, std::string name, Framing framing, uint64_t max_record_bytes);
+  RecordInput(int fd, std::string name, Framing framing, uint64_t max_record_bytes,
+              const Interruption* interruption);
 
-  // The next record, valid until the next call; false at the end and after an error: see status().
+  // The next record, valid until the next call; false at the end, after an error (see status()),
+  // and after a signal (see interrupted()).
   bool Next(std::string_view* record);
   // True if the next call may wait for input: all that was read has been handed out.
   bool Drained() const;
   absl::Status status() const { return status_; }
+  // True if a signal came before the end of the input did.
+  bool interrupted() const { return interrupted_; }
   // Records handed out so far.
   uint64_t records() const { return records_; }
 
@@ -40,10 +45,12 @@ class RecordInput {
   const std::string name_;
   const Framing framing_;
   const uint64_t max_record_bytes_;
+  const Interruption* const interruption_;
   std::string buffer_;
   size_t at_ = 0;        // of the next record in buffer_
   size_t searched_ = 0;  // no newline in [at_, searched_)
   bool at_end_ = false;
+  bool interrupted_ = false;
   uint64_t records_ = 0;
   absl::Status status_;
 };

@@ -1,22 +1,20 @@
 // The command line tool: looks into logs, and writes them from a shell.
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
-#include "absl/algorithm/container.h"
-#include "absl/flags/commandlineflag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/reflection.h"
-#include "absl/flags/usage.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/format.h"
 #include "tools/command.h"
+#include "tools/command_line.h"
+#include "tools/output.h"
 
 namespace seawall {
 namespace {
@@ -36,6 +34,7 @@ Exit status of all commands:
   0  done; the log, as far as it was read, is sound
   1  the log is damaged
   2  it could not be done: wrong usage, no log there, no permission, an I/O error
+A signal ends them as it ends other programs (130 for Ctrl-C, 141 for a closed pipe, in a shell).
 
 Try it:
   seq 1000000 | seawall append /tmp/numbers
@@ -48,11 +47,6 @@ std::vector<Command> AllCommands() {
   return {DumpCommand(), VerifyCommand(), StatCommand(), AppendCommand()};
 }
 
-const Command* FindCommand(const std::vector<Command>& commands, const std::string& name) {
-  auto found = absl::c_find_if(commands, [&](const Command& c) { return c.name == name; });
-  return found == commands.end() ? nullptr : &*found;
-}
-
 std::string Help(const std::vector<Command>& commands) {
   std::string list;
   for (const Command& command : commands) {
@@ -61,54 +55,27 @@ std::string Help(const std::vector<Command>& commands) {
   return absl::StrFormat(kHelp, list);
 }
 
-// Flags are global to Abseil; one that a command ignores would be a promise not kept.
-std::string ForeignFlag(const Command& command, const std::vector<Command>& commands) {
-  for (const Command& other : commands) {
-    for (const std::string& name : other.flags) {
-      if (absl::c_linear_search(command.flags, name)) continue;
-      const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
-      if (flag != nullptr && flag->CurrentValue() != flag->DefaultValue()) return name;
-    }
+// A standard stream that was closed (`<&-`): its number would go to the next file that is opened,
+// and a segment would be read as the input, or a message written into it. What stands in fails.
+void HoldStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // open() takes the lowest free number, this one.
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
-  return "";
 }
 
-// What Abseil would do with these before it came back, it does in its own way.
-bool AskedFor(int argc, char** argv, const char* word, const char* letter) {
-  for (int i = 1; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
-    const std::string argument = argv[i];
-    if (argument == letter || argument == absl::StrCat("--", word) ||
-        argument == absl::StrCat("-", word)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// The first argument that names a command, flags aside.
-const Command* NamedCommand(int argc, char** argv, const std::vector<Command>& commands) {
-  for (int i = 1; i < argc; ++i) {
-    if (const Command* command = FindCommand(commands, argv[i])) return command;
-  }
-  return nullptr;
-}
-
-bool parsing = false;
-
-// Abseil ends the process with status 1 when flags are wrong, and 1 means damage here.
-std::vector<std::string> ParseFlags(int argc, char** argv) {
-  std::atexit([] {
-    if (!parsing) return;
-    std::fflush(nullptr);
-    std::_Exit(kExitCouldNotRun);
-  });
-  parsing = true;
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
-  parsing = false;
-  return std::vector<std::string>(rest.begin() + 1, rest.end());
+ExitCode Print(const std::string& text) {
+  Output output;
+  output.Write(text);
+  const absl::Status status = output.Finish();
+  if (status.ok()) return kExitOk;
+  std::fprintf(stderr, "seawall: %s\n", std::string(status.message()).c_str());
+  return kExitCouldNotRun;
 }
 
 int Main(int argc, char** argv) {
+  HoldStandardStreams();
   // `bazel run` starts us elsewhere; DIR is meant from where the user is.
   if (const char* directory = std::getenv("BUILD_WORKING_DIRECTORY")) {
     if (chdir(directory) != 0) std::perror(directory);
@@ -116,34 +83,25 @@ int Main(int argc, char** argv) {
   // Whatever was inherited: a reader that has seen enough (| head) ends us quietly.
   std::signal(SIGPIPE, SIG_DFL);
   const std::vector<Command> commands = AllCommands();
-  absl::SetProgramUsageMessage(Help(commands));
-  const bool help_word = argc > 1 && std::strcmp(argv[1], "help") == 0;
-  if (help_word || AskedFor(argc, argv, "help", "-h")) {
-    const Command* command = NamedCommand(argc, argv, commands);
-    std::fputs((command == nullptr ? Help(commands) : command->help).c_str(), stdout);
-    return kExitOk;
+  const CommandLine line = ParseCommandLine(argc, argv, commands);
+  if (line.wish == CommandLine::Wish::kVersion) {
+    return Print(absl::StrFormat("seawall, format version %u\n", kFormatVersion));
   }
-  if (AskedFor(argc, argv, "version", "-V")) {
-    std::printf("seawall, format version %u\n", kFormatVersion);
-    return kExitOk;
+  if (!line.problem.empty() && line.command != nullptr) {
+    return FailUsage(line.command->name, line.problem);
   }
-  std::vector<std::string> arguments = ParseFlags(argc, argv);
-  if (arguments.empty()) {
+  if (!line.problem.empty()) {
+    std::fprintf(stderr, "seawall: %s\nSee `seawall --help`.\n", line.problem.c_str());
+    return kExitCouldNotRun;
+  }
+  if (line.wish == CommandLine::Wish::kHelp) {
+    return Print(line.command == nullptr ? Help(commands) : line.command->help);
+  }
+  if (line.command == nullptr) {
     std::fputs(Help(commands).c_str(), stderr);
     return kExitCouldNotRun;
   }
-  const Command* command = FindCommand(commands, arguments.front());
-  if (command == nullptr) {
-    std::fprintf(stderr, "seawall: no command named \"%s\"\nSee `seawall --help`.\n",
-                 arguments.front().c_str());
-    return kExitCouldNotRun;
-  }
-  const std::string foreign = ForeignFlag(*command, commands);
-  if (!foreign.empty()) {
-    return FailUsage(command->name, absl::StrCat("--", foreign, " means nothing to it"));
-  }
-  arguments.erase(arguments.begin());
-  return command->run(arguments);
+  return line.command->run(line.arguments);
 }
 
 }  // namespace

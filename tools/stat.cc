@@ -162,7 +162,10 @@ Json SegmentJson(const SegmentStat& segment) {
 }
 
 void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
-  Json json = {{"type", "stat"}, {"directory", view.directory}, {"sound", !stat.damaged}};
+  Json json = {{"type", "stat"},
+               {"directory", view.directory},
+               {"sound", !stat.damaged},
+               {"opens", view.opens.ok()}};
   if (view.control.has_value()) json["log_id"] = LogIdToString(view.control->log_id);
   if (view.opens.ok()) {
     json["state"] = std::string(RecoveryVerdictName(view.report.verdict));
@@ -226,6 +229,8 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
     PrintField("first", absl::StrCat(report.first_lsn), output);
     PrintField("last", absl::StrCat(report.last_lsn), output);
     PrintField("durable", absl::StrCat(report.proven_durable_lsn), output);
+  } else {
+    PrintField("state", "damaged: the log does not open", output);
   }
   PrintField("records", absl::StrCat(stat.records, ", payloads ", FormatBytes(stat.payload_bytes)),
              output);
@@ -236,8 +241,9 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
                       PerGroup(stat.records, stat.groups)),
       output);
   PrintField("disk",
-             absl::StrFormat("%s in %d segments and %d spares", FormatBytes(stat.file_bytes),
-                             stat.segments.size(), stat.spares),
+             absl::StrCat(FormatBytes(stat.file_bytes), " in ",
+                          FormatCount(stat.segments.size(), "segment"), " and ",
+                          FormatCount(stat.spares, "spare")),
              output);
   if (view.control.has_value()) PrintControl(*view.control, output);
   PrintTable(stat, output);

@@ -5,9 +5,8 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "engine/control_file.h"
-#include "engine/file_io.h"
 #include "tools/command.h"
+#include "tools/copy_checker.h"
 #include "tools/json.h"
 #include "tools/log_view.h"
 #include "tools/output.h"
@@ -86,15 +85,17 @@ class Verifier : public SegmentVisitor {
 
  private:
   absl::Status CheckAll() {
-    absl::Status status = CheckControl();
+    const CopyChecker copies(view_, [this](const Problem& problem) { OnProblem(problem); });
+    absl::Status status = copies.CheckControl();
     if (!status.ok()) return status;
     for (const Problem& problem : view_.problems) OnProblem(problem);
     for (const SegmentRef& segment : view_.segments) {
-      status = CheckSegment(segment);
+      status = CheckSegment(segment, copies);
       if (!status.ok()) return status;
     }
-    status = CheckSpares();
-    if (!status.ok()) return status;
+    absl::StatusOr<uint64_t> spares = copies.CheckSpares();
+    if (!spares.ok()) return spares.status();
+    spares_ = *spares;
     if (!view_.opens.ok()) AddOpeningError();
     return absl::OkStatus();
   }
@@ -112,46 +113,9 @@ class Verifier : public SegmentVisitor {
     OnProblem(problem);
   }
 
-  absl::Status CheckControl() {
-    absl::StatusOr<ControlSlots> slots = ReadControlSlots(view_.directory);
-    for (size_t i = 0; i < kControlSlots; ++i) {
-      // A slot that is being written just now is whole at another look.
-      for (int looks = 1; slots.ok() && !slots->valid(i) && looks < kLooks; ++looks) {
-        slots = ReadControlSlots(view_.directory);
-      }
-      if (absl::IsNotFound(slots.status())) return absl::OkStatus();  // why it does not open
-      if (!slots.ok()) return slots.status();
-      if (slots->valid(i)) continue;
-      OnProblem(
-          {JoinPath(view_.directory, kControlName), i * kControlSlotBytes,
-           absl::StrCat("a valid control block in slot ", i + 1, " of ", kControlSlots),
-           NameOf(slots->results[i]),
-           slots->any_valid() ? "nothing is lost: another slot is valid" : "the log does not open",
-           i * kControlSlotBytes});
-    }
-    return absl::OkStatus();
-  }
-
-  static std::string NameOf(DecodeResult result) {
-    switch (result) {
-      case DecodeResult::kValid:
-        return "a valid one";
-      case DecodeResult::kZero:
-        return "zeros";
-      case DecodeResult::kInvalid:
-        return "bytes that do not verify";
-      case DecodeResult::kNewer:
-        return "a newer format version";
-    }
-    return "";
-  }
-
-  absl::Status CheckSegment(const SegmentRef& segment) {
+  absl::Status CheckSegment(const SegmentRef& segment, const CopyChecker& copies) {
     const size_t known = problems_.size();
-    // The write of a header that no later sync stands behind may have been torn by a crash.
-    const bool tail = segment.generation == view_.segments.back().generation;
-    const bool settled = !tail || view_.report.proven_durable_lsn >= segment.base_lsn;
-    absl::Status status = CheckHeader(segment, settled, /*spare=*/false);
+    absl::Status status = copies.CheckHeader(segment);
     if (!status.ok()) return status;
     const uint64_t records = records_, groups = groups_, bytes = bytes_;
     absl::StatusOr<WalkEnd> end = SegmentWalk(view_.directory, segment, this).Run();
@@ -173,79 +137,6 @@ class Verifier : public SegmentVisitor {
       output_->WriteLine(ToLine(json));
     }
     return absl::OkStatus();
-  }
-
-  // Both copies are whole, and equal if `settled`.
-  absl::Status CheckHeader(const SegmentRef& segment, bool settled, bool spare) {
-    absl::StatusOr<HeaderCopies> copies = ReadHeaderCopies(segment.path);
-    for (int looks = 1; copies.ok() && !Sound(*copies, settled) && looks < kLooks; ++looks) {
-      copies = ReadHeaderCopies(segment.path);
-    }
-    const bool gone = absl::IsNotFound(copies.status());
-    if (!gone && !copies.ok()) return copies.status();
-    if (!gone && Sound(*copies, settled)) return absl::OkStatus();
-    if (spare ? !IsPrepared(segment.generation) : LeftTheLog(view_.directory, segment)) {
-      return absl::OkStatus();
-    }
-    if (gone) {
-      OnProblem({segment.path, 0, "a segment file", "no such file", "it cannot be read", 0});
-      return absl::OkStatus();
-    }
-    for (size_t i = 0; i < copies->results.size(); ++i) {
-      if (!copies->valid(i)) BadCopy(segment, *copies, i, spare);
-    }
-    if (copies->valid(0) && copies->valid(1)) {
-      OnProblem({segment.path, kHeaderCopyOffset, "the same header as at offset 0",
-                 "another one that is valid", "nothing is lost: the first one is used",
-                 kHeaderCopyOffset});
-    }
-    return absl::OkStatus();
-  }
-
-  static bool Sound(const HeaderCopies& copies, bool settled) {
-    return copies.valid(0) && copies.valid(1) &&
-           (!settled || copies.headers[0] == copies.headers[1]);
-  }
-
-  void BadCopy(const SegmentRef& segment, const HeaderCopies& copies, size_t i, bool spare) {
-    const uint64_t offset = i == 0 ? 0 : kHeaderCopyOffset;
-    for (const Problem& known : view_.problems) {
-      if (known.path == segment.path && known.offset == 0 && i == 0) return;  // said already
-    }
-    std::string consequence = "nothing is lost: the other copy is valid";
-    if (!copies.valid(1 - i)) {
-      consequence =
-          spare ? "nothing is lost: the segment holds no records yet" : "the log does not open";
-    }
-    OnProblem({segment.path, offset, absl::StrCat("a valid segment header, copy ", i + 1, " of 2"),
-               NameOf(copies.results[i]), consequence, offset});
-  }
-
-  // Prepared segments that hold no record yet: those that CONTROL lists must be whole.
-  absl::Status CheckSpares() {
-    absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view_.directory);
-    if (!generations.ok()) return generations.status();
-    const uint64_t tail = view_.segments.empty() ? 0 : view_.segments.back().generation;
-    for (uint64_t generation : *generations) {
-      if (generation <= tail || !IsPrepared(generation)) continue;
-      SegmentRef spare;
-      spare.path = JoinPath(view_.directory, SegmentName(generation));
-      spare.generation = generation;
-      // The write that begins it may have been torn by a crash: two valid copies will do.
-      absl::Status status = CheckHeader(spare, /*settled=*/false, /*spare=*/true);
-      if (!status.ok()) return status;
-      ++spares_;
-    }
-    return absl::OkStatus();
-  }
-
-  // As CONTROL has it now.
-  bool IsPrepared(uint64_t generation) const {
-    absl::StatusOr<ControlBlock> control = ReadControl(FileSystem::Posix(), view_.directory);
-    if (!control.ok()) return false;
-    return std::any_of(
-        control->entries.begin(), control->entries.end(),
-        [generation](const ControlEntry& entry) { return entry.generation == generation; });
   }
 
   void Note(const std::string& note) {
@@ -292,10 +183,10 @@ class Verifier : public SegmentVisitor {
       output_->WriteLine(ToLine(json));
       return;
     }
-    output_->WriteLine(absl::StrCat(view_.directory, ": read ", records_, " records in ", groups_,
-                                    " groups, ", view_.segments.size(), " segments, ",
-                                    FormatBytes(bytes_), "; ", spares_, " spare",
-                                    spares_ == 1 ? "" : "s"));
+    output_->WriteLine(absl::StrCat(view_.directory, ": read ", FormatCount(records_, "record"),
+                                    " in ", FormatCount(groups_, "group"), ", ",
+                                    FormatCount(view_.segments.size(), "segment"), ", ",
+                                    FormatBytes(bytes_), "; ", FormatCount(spares_, "spare")));
     if (view_.opens.ok()) {
       output_->WriteLine(
           absl::StrCat("the log holds ", FormatRecords(report.first_lsn, report.last_lsn)));
@@ -305,13 +196,11 @@ class Verifier : public SegmentVisitor {
       output_->WriteLine("OK: no damage");
     } else {
       output_->WriteLine(absl::StrCat(
-          problems_.size(), problems_.size() == 1 ? " place is" : " places are",
+          FormatCount(problems_.size(), "place"), problems_.size() == 1 ? " is" : " are",
           " damaged. Copy the directory before anything else touches it; `seawall dump ",
           view_.directory, "` shows every record that is left."));
     }
   }
-
-  static constexpr int kLooks = 3;
 
   const LogView& view_;
   Output* const output_;
