@@ -9,6 +9,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -215,6 +216,25 @@ TEST_F(ToolTest, AReaderThatHasSeenEnoughEndsItQuietly) {
   EXPECT_EQ(ReadFile(scratch_.path("err")), "");
 }
 
+TEST_F(ToolTest, DamageIsToldOnceOnATerminal) {
+  MakeLog(3);
+  FlipByte(Segment(1), 4096);
+  RunOptions terminal;
+  terminal.terminal = true;
+  for (const char* form : {"--nojson", "--json", "--raw"}) {
+    const Outcome outcome = RunTool({"dump", form, log_}, terminal);
+    EXPECT_EQ(outcome.code, 1);
+    const std::string words = "no valid group header";
+    const size_t first = outcome.out.find(words);
+    ASSERT_NE(first, std::string::npos) << form << outcome.out;
+    EXPECT_EQ(outcome.out.find(words, first + 1), std::string::npos) << form << outcome.out;
+  }
+  // Who redirects the one still sees it in the other.
+  const Outcome apart = RunTool({"dump", log_});
+  EXPECT_THAT(apart.out, HasSubstr("DAMAGE " + Segment(1)));
+  EXPECT_THAT(apart.err, HasSubstr("damage: " + Segment(1)));
+}
+
 // ---- stat
 
 TEST_F(ToolTest, StatCountsWhatIsThere) {
@@ -231,6 +251,17 @@ TEST_F(ToolTest, StatCountsWhatIsThere) {
   EXPECT_GT(stat["segments"].size(), 1u);
   EXPECT_THAT(RunTool({"stat", log_}).out,
               AllOf(HasSubstr("on average"), HasSubstr("last       300")));
+}
+
+TEST_F(ToolTest, OneIsNoPlural) {
+  MakeLog(1);
+  EXPECT_THAT(RunTool({"verify", log_}).out,
+              HasSubstr("read 1 record in 1 group, 1 segment, 80 bytes; 0 spares"));
+  EXPECT_THAT(RunTool({"stat", log_}).out, HasSubstr(" in 1 segment and 0 spares"));
+  FlipByte(Segment(1), 20);
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("1 place is damaged"));
+  FlipByte(log_ + "/CONTROL", 20);
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("2 places are damaged"));
 }
 
 TEST_F(ToolTest, AnEmptyLogIsALog) {
@@ -406,6 +437,67 @@ TEST_F(ToolTest, WrongUsageIsTwoAndSaysWhere) {
     EXPECT_THAT(outcome.out, IsEmpty());
     EXPECT_THAT(outcome.err, Not(IsEmpty()));
   }
+}
+
+TEST_F(ToolTest, WrongFlagsAreToldAsAllElse) {
+  MakeLog(1);
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"dump", "--no_such_flag", log_}, "it has no flag --no_such_flag; it has --from, --to"},
+      {{"dump", "-n", log_}, "it has no flag --n;"},
+      {{"dump", "--from=x", log_}, "--from=x: expected a number from 0 to 1844"},
+      {{"dump", "--limit=-1", log_}, "--limit=-1: expected a number"},
+      {{"dump", "--json=maybe", log_}, "--json=maybe: expected true or false"},
+      {{"dump", log_, "--from"}, "--from: expected a number"},
+      {{"dump", "--flagfile=x", log_}, "it has no flag --flagfile"},
+      {{"stat", "--raw", log_}, "it has no flag --raw; it has --json\n"},
+      {{"stat", "--noraw", log_}, "it has no flag --raw; it has --json\n"},
+      {{"verify", "--from=0", log_}, "it has no flag --from"},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    const Outcome outcome = RunTool(arguments);
+    EXPECT_EQ(outcome.code, 2) << message;
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, AllOf(StartsWith("seawall " + arguments[0] + ": " + message),
+                                   HasSubstr("\nSee `seawall " + arguments[0] + " --help`.\n")));
+  }
+  EXPECT_THAT(RunTool({"--no_such_flag", "frobnicate"}).err,
+              StartsWith("seawall: no command named \"frobnicate\"\nSee `seawall --help`"));
+}
+
+TEST_F(ToolTest, FlagsMayBeWrittenInEachUsualWay) {
+  MakeLog(3);
+  const std::string two = RunTool({"dump", "--from=2", "--limit=1", "--json", log_}).out;
+  EXPECT_EQ(OfType(two, "record").size(), 1u);
+  const std::vector<std::vector<std::string>> ways = {
+      {"dump", "--from", "2", "--limit", "1", "--json=true", log_},
+      {"--json", "dump", log_, "-from=2", "-limit=1"},
+      {"dump", "--nojson", "--json", "--from=1", "--from=2", "--limit=1", "--", log_},
+  };
+  for (const auto& way : ways) EXPECT_EQ(RunTool(way).out, two) << testing::PrintToString(way);
+  EXPECT_EQ(RunTool({"dump", "--nojson", log_}).out, RunTool({"dump", log_}).out);
+}
+
+// 0, 1 and 2 as `seawall --help` has them.
+TEST_F(ToolTest, ExitStatusOfEachCommand) {
+  const std::vector<std::string> commands = {"append", "dump", "stat", "verify"};
+  MakeLog(300, /*small_segments=*/true);
+  for (const std::string& command : commands) {
+    EXPECT_EQ(RunTool({command, log_}).code, 0) << command;
+    EXPECT_EQ(RunTool({command, log_, "one", "too", "many"}).code, 2) << command;
+    EXPECT_EQ(RunTool({command, "/dev/null"}).code, 2) << command;
+    EXPECT_EQ(RunTool({command, "/dev/null/below"}).code, 2) << command;
+  }
+  std::filesystem::remove(log_ + "/CONTROL");
+  const auto before = ReadFiles(log_);
+  for (const std::string& command : commands) {
+    const Outcome outcome = RunTool({command, log_});
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.out + outcome.err, HasSubstr("CONTROL")) << command;
+  }
+  EXPECT_EQ(ReadFiles(log_).size(), before.size());
+  EXPECT_EQ(RunTool({"--help"}).code, 0);
+  EXPECT_EQ(RunTool({"help", "frobnicate"}).code, 2);
+  EXPECT_EQ(RunTool({"--version"}).code, 0);
 }
 
 TEST_F(ToolTest, HelpTeaches) {

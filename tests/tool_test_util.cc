@@ -25,13 +25,39 @@ void Redirect(const std::string& path, int flags, int to) {
   if (fd < 0 || dup2(fd, to) < 0) _exit(126);
 }
 
+// Its end that shows what is written to the other one, which is named `*name`.
+int OpenTerminal(std::string* name) {
+  const int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  char text[64];
+  EXPECT_TRUE(fd >= 0 && grantpt(fd) == 0 && unlockpt(fd) == 0 &&
+              ptsname_r(fd, text, sizeof(text)) == 0);
+  *name = text;
+  return fd;
+}
+
+// Until nobody has the other end open any more: that is EIO.
+std::string ReadTerminal(int fd) {
+  std::string shown;
+  char some[4096];
+  for (ssize_t got; (got = read(fd, some, sizeof(some))) > 0;) {
+    shown.append(some, static_cast<size_t>(got));
+  }
+  close(fd);
+  return shown;
+}
+
 // In the child: never returns.
 [[noreturn]] void Exec(std::vector<std::string> arguments, const ScratchDirectory& scratch,
-                       const RunOptions& options) {
+                       const RunOptions& options, const std::string& terminal) {
   Redirect(scratch.path("in"), O_RDONLY, STDIN_FILENO);
   Redirect(options.output_path.empty() ? scratch.path("out") : options.output_path,
            O_WRONLY | O_CREAT, STDOUT_FILENO);
   Redirect(scratch.path("err"), O_WRONLY | O_CREAT, STDERR_FILENO);
+  if (!terminal.empty()) {
+    Redirect(terminal, O_RDWR | O_NOCTTY, STDOUT_FILENO);
+    Redirect(terminal, O_RDWR | O_NOCTTY, STDERR_FILENO);
+  }
+  for (const int fd : options.closed) close(fd);
   if (options.obey_modes && geteuid() == 0 &&
       (prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) != 0 ||
        prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH) != 0)) {
@@ -49,14 +75,18 @@ void Redirect(const std::string& path, int flags, int to) {
 Outcome RunTool(const std::vector<std::string>& arguments, const RunOptions& options) {
   const ScratchDirectory scratch;
   WriteFile(scratch.path("in"), options.input);
+  std::string terminal;
+  const int terminal_fd = options.terminal ? OpenTerminal(&terminal) : -1;
   const pid_t child = fork();
-  if (child == 0) Exec(arguments, scratch, options);
+  if (child == 0) Exec(arguments, scratch, options, terminal);
+  Outcome outcome;
+  // While it runs: a terminal has room for a few lines.
+  if (options.terminal) outcome.out = ReadTerminal(terminal_fd);
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
-  Outcome outcome;
   if (WIFEXITED(status)) outcome.code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) outcome.signal = WTERMSIG(status);
-  if (options.output_path.empty()) outcome.out = ReadFile(scratch.path("out"));
+  if (options.output_path.empty() && !options.terminal) outcome.out = ReadFile(scratch.path("out"));
   outcome.err = ReadFile(scratch.path("err"));
   return outcome;
 }

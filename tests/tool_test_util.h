@@ -19,6 +19,10 @@ struct Outcome {
 struct RunOptions {
   std::string input;
   std::string output_path;  // standard output, if not empty: "/dev/full"
+  // Standard streams that are closed, as the shell's <&- does.
+  std::vector<int> closed;
+  // Standard output and error are one terminal; what it shows is Outcome::out.
+  bool terminal = false;
   // Root reads and writes everything; without these capabilities file modes count.
   bool obey_modes = false;
 };
