@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/recovery_plan.h"
+#include "engine/tail_verdict.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

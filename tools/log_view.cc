@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/control_file.h"
 #include "engine/file_io.h"
-#include "engine/recovery.h"
+#include "engine/recovery_plan.h"
 #include "engine/segment_scanner.h"
 
 namespace seawall {

@@ -1,0 +1,33 @@
+// Which segments make up a log: the tail, and by what each header says of its predecessor, all that
+// are before it.
+#ifndef SEAWALL_ENGINE_SEGMENT_CHAIN_H_
+#define SEAWALL_ENGINE_SEGMENT_CHAIN_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/format.h"
+#include "engine/segment.h"
+#include "engine/segment_file.h"
+#include "seawall/file_system.h"
+
+namespace seawall {
+
+struct SegmentChain {
+  std::vector<SegmentRef> sealed;  // oldest first
+  SegmentFile tail;                // the last segment that was begun; it may be damaged at its end
+  // Behind the tail, without a header of their own; they may hold groups if that is damage.
+  std::vector<SegmentFile> doubtful;
+};
+
+// `generations`: of the files in the directory, descending. DataLoss if a segment that `control` or
+// a header vouches for is missing, too short, or not itself.
+absl::StatusOr<SegmentChain> ReadChain(FileSystem* fs, const std::string& directory,
+                                       const std::vector<uint64_t>& generations,
+                                       const ControlBlock& control);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_SEGMENT_CHAIN_H_

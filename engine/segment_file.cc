@@ -1,0 +1,95 @@
+#include "engine/segment_file.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
+#include "engine/segment.h"
+
+namespace seawall {
+
+absl::StatusOr<SegmentFile> ReadSegmentFile(FileSystem* fs, const std::string& directory,
+                                            uint64_t generation, const LogId* log_id) {
+  SegmentFile found;
+  found.generation = generation;
+  found.path = JoinPath(directory, SegmentName(generation));
+  FileInfo info;
+  int error = fs->Stat(found.path, &info);
+  if (error != 0) return ErrnoStatus(error, "stat", found.path);
+  if (!info.is_regular) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(found.path, ": expected a segment file, found ",
+                     info.is_directory ? "a directory" : "something else"));
+  }
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, found.path, OpenOptions());
+  if (!file.ok()) return file.status();
+  found.file = std::move(*file);
+  error = found.file->Size(&found.bytes);
+  if (error != 0) return ErrnoStatus(error, "fstat", found.path);
+  std::string block(kSegmentHeaderBytes, '\0');
+  absl::StatusOr<size_t> got = ReadAt(found.file.get(), found.path, 0, block.size(), block.data());
+  if (!got.ok()) return got.status();
+  uint32_t version = 0;
+  switch (DecodeSegmentHeader(block.data(), &found.header, &version)) {
+    case DecodeResult::kZero:
+    case DecodeResult::kInvalid:
+      return found;
+    case DecodeResult::kNewer:
+      return absl::UnimplementedError(absl::StrCat(
+          found.path, ", offset 0: expected format version ", kFormatVersion,
+          " without unknown features, found version ", version, ": a newer Seawall wrote it"));
+    case DecodeResult::kValid:
+      break;
+  }
+  if (log_id != nullptr && found.header.log_id != *log_id) {
+    found.kind = FileKind::kForeign;
+    return found;
+  }
+  if (found.header.generation != generation) {
+    found.kind = FileKind::kMislabelled;
+  } else {
+    found.kind = found.header.state == SegmentState::kBegun ? FileKind::kBegun : FileKind::kSpare;
+  }
+  return found;
+}
+
+absl::Status CheckEntry(const SegmentFile& file, const ControlBlock& control) {
+  const auto entry =
+      std::find_if(control.entries.begin(), control.entries.end(),
+                   [&file](const ControlEntry& e) { return e.generation == file.generation; });
+  if (entry == control.entries.end()) return absl::OkStatus();
+  if (file.bytes < entry->allocated_bytes) {
+    return DamageStatus(file.path, file.bytes,
+                        absl::StrCat("expected at least ", entry->allocated_bytes,
+                                     " bytes, found the end of the file"));
+  }
+  if ((file.kind == FileKind::kSpare || file.kind == FileKind::kBegun) &&
+      file.header.salt != entry->salt) {
+    return DamageStatus(file.path, 40,
+                        absl::StrCat("expected salt ", entry->salt, ", found ", file.header.salt,
+                                     ": another file stands in this segment's place"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MissingSegment(const std::string& directory, uint64_t generation,
+                            std::string_view why) {
+  return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(generation)),
+                                          ", offset 0: expected segment ", generation, " (",
+                                          std::string(why), "), found no such file"));
+}
+
+absl::Status ForeignSegment(const SegmentFile& file, const LogId& log_id) {
+  return absl::DataLossError(
+      absl::StrCat(file.path, ", offset 16: expected log id ", LogIdToString(log_id), ", found ",
+                   LogIdToString(file.header.log_id), ": a segment of another log"));
+}
+
+absl::Status MislabelledSegment(const SegmentFile& file) {
+  return DamageStatus(file.path, 32,
+                      absl::StrCat("expected the header of generation ", file.generation,
+                                   ", found that of generation ", file.header.generation));
+}
+
+}  // namespace seawall
