@@ -9,10 +9,10 @@
 //
 // SEAWALL_CRASH_SEED chooses other samples, SEAWALL_CRASH_PERCENT scales their number.
 #include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,21 +22,12 @@
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
+#include "tests/seed.h"
 
 namespace seawall {
 namespace {
 
 constexpr char kDirectory[] = "/data/log";
-
-uint64_t EnvironmentOr(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-uint64_t Seed() {
-  static const uint64_t seed = EnvironmentOr("SEAWALL_CRASH_SEED", 20261121);
-  return seed;
-}
 
 // How many of the usual number of images to make: at least two of each moment.
 size_t Scaled(size_t images) {
@@ -110,7 +101,7 @@ class Explorer {
                   int depth) {
     // The process is killed, the machine is not; or the power fails some time later.
     if (depth == 0) CheckDisk(state.Kill(), worlds, depth, "killed");
-    const uint64_t seed = Seed() + 1000003 * ++moments_;
+    const uint64_t seed = CrashSeed() + 1000003 * ++moments_;
     state.ForEachImage(Scaled(images), seed,
                        [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
                          CheckDisk(std::move(disk), worlds, depth, choice.ToString());
@@ -127,9 +118,9 @@ class Explorer {
     ++states_;
     if (depth > 0) ++nested_;
     const std::string where = absl::StrCat(configuration_.name, ", ", moment_, ", choice ", choice,
-                                           ", seed ", Seed(), ", depth ", depth);
+                                           ", seed ", CrashSeed(), ", depth ", depth);
     // One disk in some is crashed again, at each moment of its recovery.
-    const bool crash_recovery = depth < 2 && states_ % (depth == 0 ? 211 : 41) == 0;
+    const bool crash_recovery = depth < 2 && random_() % (depth == 0 ? 211 : 41) == 0;
     const std::string outer = moment_;
     const std::thread::id opener = std::this_thread::get_id();
     if (crash_recovery) {
@@ -153,13 +144,13 @@ class Explorer {
       first = std::move(*contents);
       // What was served survives whatever comes next.
       disk->Capture().ForEachImage(
-          1, states_, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> later) {
+          1, random_(), [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> later) {
             CheckSame(later.get(), first, absl::StrCat(where, ", power lost after opening"));
             return true;
           });
       disk->Freeze();  // killed: no clean close
     }
-    if (::testing::Test::HasFailure() || states_ % 4 != 0) return;
+    if (::testing::Test::HasFailure() || random_() % 4 != 0) return;
     CheckGoesOn(disk->Clone(), first, where);
   }
 
@@ -196,6 +187,7 @@ class Explorer {
   std::string moment_;
   // The hook runs on any thread, but under the file system's lock.
   uint64_t moments_ = 0;
+  std::mt19937_64 random_{CrashSeed()};
   uint64_t states_ = 0;
   uint64_t nested_ = 0;
 };

@@ -19,7 +19,6 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iomanip>
@@ -41,6 +40,7 @@
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
+#include "tests/seed.h"
 #include "tests/watchdog.h"
 
 namespace seawall {
@@ -57,21 +57,11 @@ constexpr uint64_t kThinning = 211;
 constexpr uint64_t kThinning = 1;
 #endif
 
-uint64_t EnvironmentOr(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-uint64_t Seed() {
-  static const uint64_t seed = EnvironmentOr("SEAWALL_CRASH_SEED", 20261121);
-  return seed;
-}
-
 bool EveryBit() { return EnvironmentOr("SEAWALL_DAMAGE_EVERY_BIT", 0) != 0; }
 
 // splitmix64: a few bits that look random, for place `x`.
 uint64_t Mix(uint64_t x) {
-  x += Seed() + 0x9e3779b97f4a7c15;
+  x += CrashSeed() + 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
   return x ^ (x >> 31);
@@ -808,7 +798,7 @@ struct Case {
 
 class DamageTest : public ::testing::TestWithParam<Case> {
  protected:
-  static void TearDownTestSuite() { Print("All logs, seed " + std::to_string(Seed()), total_); }
+  static void TearDownTestSuite() { Print("All logs", total_); }
 
   static Table total_;
 };
@@ -862,7 +852,7 @@ TEST_P(DamageTest, IsReportedOrDoesNoHarm) {
   work();
   second.join();
   for (const std::string& wrong : wrongs) {
-    ADD_FAILURE() << subject.name << ", seed " << Seed() << ": " << wrong;
+    ADD_FAILURE() << subject.name << ", seed " << CrashSeed() << ": " << wrong;
   }
   Print(absl::StrCat(subject.name, ", ", Segments(subject.files), " segment files, records ",
                      subject.world.records.size(), ", acknowledged ", subject.world.acknowledged),

@@ -15,7 +15,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -35,6 +34,7 @@
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
+#include "tests/seed.h"
 #include "tests/watchdog.h"
 
 namespace seawall {
@@ -47,14 +47,6 @@ constexpr uint64_t kThinning = 23;
 #else
 constexpr uint64_t kThinning = 1;
 #endif
-
-uint64_t Seed() {
-  static const uint64_t seed = [] {
-    const char* text = std::getenv("SEAWALL_CRASH_SEED");
-    return text == nullptr ? uint64_t{20261121} : std::strtoull(text, nullptr, 10);
-  }();
-  return seed;
-}
 
 // What the man pages of the calls behind the seam name, as far as a file that is open or a path
 // that is right can give it.
@@ -361,7 +353,7 @@ class Lab {
     };
     if (!check(state.Kill(), "killed")) return;
     state.ForEachImage(
-        4, Seed(), [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> image) {
+        4, CrashSeed(), [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> image) {
           return check(std::move(image), absl::StrCat("power loss ", choice.ToString()));
         });
   }
@@ -610,12 +602,12 @@ TEST_P(FaultTest, NothingAcknowledgedIsLostAndNobodyHangs) {
   const uint64_t step = c.thinning * kThinning;
   const auto work = [&] {
     Watchdog watchdog;
-    for (size_t i; (i = next++ * step + Seed() % step) < runs.size();) {
+    for (size_t i; (i = next++ * step + CrashSeed() % step) < runs.size();) {
       const Trial& run = runs[i];
       watchdog.Begin(absl::StrCat(c.name, ": ", Describe(run)));
       CrashOptions crash;
       crash.failed_sync_keeps_cache = run.keeps_cache;
-      crash.seed = Seed() + i;
+      crash.seed = CrashSeed() + i;
       Lab lab(options, crash, run.fault, run.life);
       c.workload(&lab);
       lab.Finish();
@@ -635,7 +627,7 @@ TEST_P(FaultTest, NothingAcknowledgedIsLostAndNobodyHangs) {
   work();
   second.join();
   for (const std::string& wrong : wrongs) {
-    ADD_FAILURE() << c.name << ", seed " << Seed() << ": " << wrong;
+    ADD_FAILURE() << c.name << ", seed " << CrashSeed() << ": " << wrong;
   }
   std::cout << c.name << ": " << done << " runs, " << hits << " calls failed, " << latches
             << " times latched, " << refusals << " times refused, " << images
@@ -733,13 +725,13 @@ TEST(FaultWaitersTest, EveryWaiterAndCallbackIsTold) {
           EXPECT_EQ(Violation(world, *contents), "");
         };
         check(state.Kill());
-        state.ForEachImage(4, Seed() + nth,
+        state.ForEachImage(4, CrashSeed() + nth,
                            [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
                              check(std::move(image));
                              return !HasFailure();
                            });
         ASSERT_FALSE(HasFailure())
-            << CallKindName(kind) << " number " << nth << ", seed " << Seed();
+            << CallKindName(kind) << " number " << nth << ", seed " << CrashSeed();
       }
     }
   }
@@ -831,7 +823,7 @@ TEST(FaultSpaceTest, RefusedBeforeAcceptanceAndGoesOn) {
       disk.SetSpaceLimit(UINT64_MAX);
       const std::vector<World> worlds = model.worlds();
       disk.Capture().ForEachImage(
-          3, Seed(), [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
+          3, CrashSeed(), [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
             absl::StatusOr<std::unique_ptr<Log>> log =
                 Log::Open(kDirectory, ModelledLog::SmallOptions(image.get()));
             EXPECT_TRUE(log.ok()) << log.status().message();

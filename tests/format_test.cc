@@ -9,6 +9,7 @@
 
 #include "engine/checksum.h"
 #include "gtest/gtest.h"
+#include "tests/seed.h"
 #include "tests/test_util.h"
 
 namespace seawall {
@@ -145,7 +146,6 @@ TEST(ChecksumTest, LongInputGoldenValues) {
 
 TEST(ChecksumTest, EveryWayToHashAgrees) {
   const uint64_t seed = TestSeed();
-  SCOPED_TRACE(SeedTrace(seed));
   std::mt19937_64 random(seed);
   std::string bytes(5000, '\0');
   for (char& byte : bytes) byte = static_cast<char>(random());
@@ -247,9 +247,7 @@ TEST(FormatTest, LogIdIsPrintedAsHex) {
 // ---- Round trips
 
 TEST(FormatTest, RandomValuesComeBack) {
-  const uint64_t seed = TestSeed();
-  SCOPED_TRACE(SeedTrace(seed));
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(TestSeed());
   const auto number = [&random] { return 1 + random() % (kMaxNumber - 1); };
   for (int i = 0; i < 1000; ++i) {
     SegmentHeader header;

@@ -15,7 +15,6 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <random>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -64,17 +63,6 @@ struct RecordHead {
 static_assert(sizeof(RecordHead) == kMinNamedRecordBytes);
 
 }  // namespace
-
-uint64_t TestSeed() {
-  static const uint64_t seed = [] {
-    const char* text = std::getenv("SEAWALL_TEST_SEED");
-    uint64_t value = text != nullptr ? std::strtoull(text, nullptr, 10) : std::random_device()();
-    std::printf("SEAWALL_TEST_SEED=%llu\n", static_cast<unsigned long long>(value));
-    std::fflush(stdout);
-    return value;
-  }();
-  return seed;
-}
 
 std::string WhyNoMounts() {
   static const std::string reason = EnterPrivateMounts();

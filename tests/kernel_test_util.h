@@ -19,10 +19,6 @@
 
 namespace seawall {
 
-// From SEAWALL_TEST_SEED, else another one each time. Printed, so that a failure can be replayed
-// (as far as the scheduler replays: the plan is the seed's, the interleaving is the kernel's).
-uint64_t TestSeed();
-
 // Empty, or why this process cannot mount anything. The first call gives the process its own mount
 // namespace: whatever is mounted goes with the process, however it ends.
 std::string WhyNoMounts();

@@ -22,6 +22,7 @@
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/kernel_test_util.h"
+#include "tests/seed.h"
 
 namespace seawall {
 namespace {
@@ -232,8 +233,7 @@ class Killer {
 };
 
 TEST(KillTest, SixteenThreadsKilledAgainAndAgain) {
-  const char* text = std::getenv("SEAWALL_KILL_ROUNDS");
-  const int rounds = text != nullptr ? std::atoi(text) : 200;
+  const int rounds = static_cast<int>(EnvironmentOr("SEAWALL_KILL_ROUNDS", 200));
   TemporaryDirectory temporary;
   const std::string directory = temporary.path() + "/log";
   Killer killer;

@@ -1,18 +1,17 @@
 // Kills real processes that commit to a ledger (SIGKILL, at random points, checkpoints running),
 // reopens it, and compares with what they acknowledged. See examples/ledger/crash_drill.h.
 //
-// LEDGER_CRASH_SEED=N repeats the kill plan of a run that printed N; how the threads of the killed
-// process interleave is the machine's choice. LEDGER_CRASH_ROUNDS=N makes more rounds.
+// SEAWALL_TEST_SEED=N repeats the kill plan of a run that printed N; how the threads of the killed
+// process interleave is the machine's choice. SEAWALL_LEDGER_ROUNDS=N makes more rounds.
 #include <unistd.h>
 
-#include <cstdlib>
 #include <iostream>
-#include <random>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "examples/ledger/crash_drill.h"
 #include "gtest/gtest.h"
+#include "tests/seed.h"
 
 namespace ledger {
 namespace {
@@ -20,29 +19,26 @@ namespace {
 // Built along with the test; tests run where the paths of the source tree hold.
 constexpr char kProgram[] = "examples/ledger/ledger_main";
 
-uint64_t EnvironmentOr(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 TEST(LedgerCrashTest, AcknowledgedTransfersSurviveKills) {
-  const uint64_t seed = EnvironmentOr("LEDGER_CRASH_SEED", std::random_device()());
-  const uint64_t rounds = EnvironmentOr("LEDGER_CRASH_ROUNDS", 12);
-  std::cout << "LEDGER_CRASH_SEED=" << seed << "\n";
+  const uint64_t seed = seawall::TestSeed();
+  const uint64_t rounds = seawall::EnvironmentOr("SEAWALL_LEDGER_ROUNDS", 12);
   const std::string directory =
       ::testing::TempDir() + "/crash" + std::to_string(getpid()) + "_" + std::to_string(seed);
   CrashDrill drill(kProgram, directory, /*clients=*/6, seed);
-  uint64_t acknowledged = 0;
+  uint64_t acknowledged = 0, kills = 0;
   for (uint64_t round = 1; round <= rounds; ++round) {
     absl::StatusOr<RoundReport> report = drill.Round();
-    ASSERT_TRUE(report.ok()) << "LEDGER_CRASH_SEED=" << seed << ", round " << round << ", "
+    ASSERT_TRUE(report.ok()) << "SEAWALL_TEST_SEED=" << seed << ", round " << round << ", "
                              << directory << ": " << report.status();
     EXPECT_GE(report->recovered, report->acknowledged);
     EXPECT_EQ(report->begun, report->recovered + report->discarded);
     // Killed: it cannot have been closed.
     EXPECT_NE(report->log.verdict, seawall::RecoveryVerdict::kClean);
     acknowledged += report->acknowledged;
+    kills += static_cast<uint64_t>(report->kills);
   }
+  std::cout << rounds << " rounds, " << kills << " kills, " << acknowledged
+            << " transfers acknowledged\n";
   EXPECT_GE(acknowledged, rounds);
   EXPECT_GE(drill.transfers(), acknowledged);
 }

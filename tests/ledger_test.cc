@@ -1,10 +1,12 @@
 // examples/ledger: what it promises, on a real directory and on a disk that loses power.
+// SEAWALL_CRASH_SEED chooses other power losses.
 #include "examples/ledger/ledger.h"
 
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +17,7 @@
 #include "examples/ledger/worker.h"
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
+#include "tests/seed.h"
 
 namespace ledger {
 namespace {
@@ -482,15 +485,18 @@ struct Promise {
 TEST(LedgerTest, SurvivesPowerLossAtEveryStepOfCreationAndCheckpoints) {
   CrashFileSystem disk;
   Promise promise;
-  uint64_t moments = 0;
-  const auto check = [&](const seawall::CrashState& state, size_t images, uint64_t seed) {
+  const uint64_t first_seed = seawall::CrashSeed();
+  uint64_t moments = 0, images_opened = 0;
+  const auto check = [&](const seawall::CrashState& state, size_t images, uint64_t moment) {
     const uint64_t least = promise.acknowledged;
     const uint64_t most = promise.begun;
     state.ForEachImage(
-        images, seed,
+        images, first_seed + 1000003 * moment,
         [&](const seawall::CrashChoice& choice, std::unique_ptr<CrashFileSystem> after) {
+          ++images_opened;
           EXPECT_TRUE(HoldsOn(after.get(), least, most))
-              << "seed " << seed << ", choice " << choice.ToString() << "\n"
+              << "SEAWALL_CRASH_SEED=" << first_seed << ", moment " << moment << ", choice "
+              << choice.ToString() << "\n"
               << state.Describe(choice);
           return !::testing::Test::HasFailure();
         });
@@ -519,6 +525,8 @@ TEST(LedgerTest, SurvivesPowerLossAtEveryStepOfCreationAndCheckpoints) {
   EXPECT_GT(moments, 400u);
   disk.SetCallHook(nullptr);
   check(disk.Capture(), 30, 0);
+  std::cout << images_opened << " disks after " << moments << " moments, seed " << first_seed
+            << "\n";
 }
 
 }  // namespace

@@ -28,6 +28,7 @@
 #include "seawall/log.h"
 #include "tests/kernel_test_util.h"
 #include "tests/recording_disk.h"
+#include "tests/seed.h"
 
 namespace seawall {
 namespace {
@@ -256,8 +257,7 @@ TEST_P(PowerCutTest, WhatWasAcknowledgedIsThere) {
     return waited(a) > waited(b);
   });
   late.resize(late.size() / 8 + 1);
-  const char* text = std::getenv("SEAWALL_POWER_CUTS");
-  const int wanted = text != nullptr ? std::atoi(text) : 120;
+  const int wanted = static_cast<int>(EnvironmentOr("SEAWALL_POWER_CUTS", 120));
   std::mt19937_64 random(TestSeed());
   std::vector<uint64_t> cuts;
   for (int i = 0; i < wanted; ++i) {

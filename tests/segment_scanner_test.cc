@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/log_image.h"
+#include "tests/seed.h"
 #include "tests/test_util.h"
 
 namespace seawall {
@@ -121,9 +122,7 @@ TEST_F(SegmentScannerTest, FollowsAFileThatGrows) {
 }
 
 TEST_F(SegmentScannerTest, GroupsOfAllSizesAreWhole) {
-  const uint64_t seed = TestSeed();
-  SCOPED_TRACE(SeedTrace(seed));
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(TestSeed());
   SegmentImage image(HeaderOf(1));
   while (image.end() < 8 * kWindow) {
     const uint64_t largest = random() % 5 == 0 ? 3 * kWindow : 5000;

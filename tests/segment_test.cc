@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/log_image.h"
+#include "tests/seed.h"
 #include "tests/test_util.h"
 
 namespace seawall {
@@ -239,9 +240,7 @@ TEST_F(FreshSegmentTest, CutsInsideAGroup) {
 
 // More than the copier holds at a time, in groups smaller and larger than that.
 TEST_F(FreshSegmentTest, CopiesMuchMoreThanItsBuffer) {
-  const uint64_t seed = TestSeed();
-  SCOPED_TRACE(SeedTrace(seed));
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(TestSeed());
   SegmentImage source(HeaderOf(1));
   std::vector<std::string> expected;
   while (source.end() < (uint64_t{6} << 20)) {

@@ -14,7 +14,6 @@
 #include <iostream>
 #include <iterator>
 #include <map>
-#include <random>
 #include <string>
 #include <string_view>
 
@@ -160,20 +159,6 @@ template <typename T>
     }
   }
   return ::testing::AssertionSuccess();
-}
-
-// ---- Chance
-
-// The seed of a random test: from the environment variable SEAWALL_TEST_SEED if it is set, which
-// replays a failure; else another one each time. Trace it: SCOPED_TRACE(SeedTrace(seed)).
-inline uint64_t TestSeed() {
-  const char* given = std::getenv("SEAWALL_TEST_SEED");
-  if (given != nullptr) return std::strtoull(given, nullptr, 10);
-  return std::random_device()();
-}
-
-inline std::string SeedTrace(uint64_t seed) {
-  return "replay with --test_env=SEAWALL_TEST_SEED=" + std::to_string(seed);
 }
 
 }  // namespace seawall
