@@ -248,6 +248,7 @@ int Main() {
   options.directory = scratch.path();
   options.device = &device;
   options.seconds = absl::GetFlag(FLAGS_seconds);
+  options.season = !wanted.smoke;
   if (wanted.quick || wanted.smoke) options.append_bytes /= wanted.smoke ? 64 : 4;
   if (wanted.quick || wanted.smoke) options.replay_bytes /= wanted.smoke ? 64 : 4;
   if (options.seconds <= 0) options.seconds = wanted.smoke ? 0.02 : wanted.quick ? 0.25 : 1;

@@ -130,6 +130,7 @@ absl::StatusOr<Metrics> Measure(const PeerInfo& info, const Point& point,
   run.workload = point.workload;
   run.threads = point.threads;
   run.record_bytes = point.record_bytes;
+  run.season = options.season;
   if (point.workload == Workload::kReplay) {
     run.most_append_bytes = options.replay_bytes;
     return MeasureReplay(info, point, run, options);

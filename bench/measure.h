@@ -16,6 +16,7 @@ struct MeasureOptions {
   std::string directory;  // runs take place in a directory below it, which goes away
   const DeviceFlushes* device = nullptr;
   double seconds = 1;
+  bool season = true;
   uint64_t append_bytes = uint64_t{256} << 20;  // of payload; or what comes in `seconds`
   uint64_t replay_bytes = uint64_t{128} << 20;
 };

@@ -24,7 +24,7 @@ class FloorCommit : public Peer {
       : run_(run),
         file_(run.directory + "/floor"),
         stride_(FloorStride(run.record_bytes)),
-        capacity_(kFileBytes / stride_),
+        capacity_((run.season ? kFileBytes : kFileBytes / 64) / stride_),
         members_(Outstanding(run)),
         group_(members_ * stride_),
         waiters_(members_),

@@ -31,6 +31,7 @@ struct RunOptions {
   int threads = 1;
   size_t record_bytes = 128;
   uint64_t most_append_bytes = 0;  // kAppend and kReplay append no more payload than this
+  bool season = true;              // see Peer::Open(); false: only shows that it works
 };
 
 // Gets the completions of CommitAsync(), in the order of the calls, never two at once.

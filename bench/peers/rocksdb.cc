@@ -39,7 +39,7 @@ class RocksDb : public Peer {
 
   absl::Status Open() override {
     absl::Status status = OpenDatabase();
-    return status.ok() && recycle_ ? Season() : status;
+    return status.ok() && recycle_ && run_.season ? Season() : status;
   }
 
   absl::Status Commit(int /*thread*/, std::string_view record) override {

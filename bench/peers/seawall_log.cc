@@ -18,7 +18,7 @@ class SeawallLog : public Peer {
     auto log = Log::Open(Directory(), Options());
     if (!log.ok()) return log.status();
     log_ = std::move(*log);
-    return run_.workload == Workload::kReplay ? absl::OkStatus() : Season();
+    return run_.season && run_.workload != Workload::kReplay ? Season() : absl::OkStatus();
   }
 
   absl::Status Commit(int /*thread*/, std::string_view record) override {
