@@ -35,6 +35,7 @@ Command DumpCommand();
 Command VerifyCommand();
 Command StatCommand();
 Command AppendCommand();
+Command ProbeCommand();
 
 // Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
 // what its code suggests for a log.

@@ -44,7 +44,7 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {DumpCommand(), VerifyCommand(), StatCommand(), AppendCommand()};
+  return {DumpCommand(), VerifyCommand(), StatCommand(), AppendCommand(), ProbeCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {
