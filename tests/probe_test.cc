@@ -125,6 +125,7 @@ class FakeFile : public File {
   }
   int Size(uint64_t*) override { return ENOSYS; }
   int TryLock() override { return ENOSYS; }
+  int Unlock() override { return ENOSYS; }
   int Truncate(uint64_t) override { return ENOSYS; }
 
  private:
