@@ -63,6 +63,7 @@ std::string ExpectedBy(const absl::CommandLineFlag& flag) {
   if (flag.IsOfType<uint64_t>()) {
     return absl::StrCat("a number from 0 to ", std::numeric_limits<uint64_t>::max());
   }
+  if (flag.IsOfType<double>()) return "a number";
   return "a value";
 }
 

@@ -16,6 +16,7 @@
 #include "tools/command.h"
 #include "tools/disk_device.h"
 #include "tools/disk_probe.h"
+#include "tools/interruption.h"
 #include "tools/json.h"
 #include "tools/output.h"
 #include "tools/probe_verdict.h"
@@ -71,37 +72,6 @@ Examples:
   seawall probe --json . | jq .options
 )";
 
-volatile std::sig_atomic_t caught_signal = 0;
-
-// While it lives, what asks us to end is remembered, so that temporary files can be removed first.
-class SignalGuard {
- public:
-  SignalGuard() {
-    struct sigaction action = {};
-    action.sa_handler = [](int signal) { caught_signal = signal; };
-    for (size_t i = 0; i < kCount; ++i) {
-      sigaction(kSignals[i], nullptr, &old_[i]);
-      // nohup: whoever had it ignored wants it so.
-      if (old_[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
-    }
-    // A file that outgrows its limit is an error like a full disk, not the end of the process.
-    action.sa_handler = SIG_IGN;
-    sigaction(SIGXFSZ, &action, &old_xfsz_);
-  }
-  ~SignalGuard() {
-    for (size_t i = 0; i < kCount; ++i) sigaction(kSignals[i], &old_[i], nullptr);
-    sigaction(SIGXFSZ, &old_xfsz_, nullptr);
-  }
-  SignalGuard(const SignalGuard&) = delete;
-  SignalGuard& operator=(const SignalGuard&) = delete;
-
- private:
-  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  static constexpr size_t kCount = sizeof(kSignals) / sizeof(kSignals[0]);
-  struct sigaction old_[kCount];
-  struct sigaction old_xfsz_;
-};
-
 // On standard error, if that is a terminal.
 class Progress {
  public:
@@ -124,29 +94,32 @@ class Progress {
   int64_t next_nanos_ = 0;
 };
 
-int Allocate(const std::string& path, uint64_t bytes) {
+int Allocate(const Interruption& interruption, const std::string& path, uint64_t bytes) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return errno;
   int error;
   do {
     error = fallocate(fd, 0, 0, static_cast<off_t>(bytes)) < 0 ? errno : 0;
-  } while (error == EINTR && caught_signal == 0);
+  } while (error == EINTR && interruption.signal() == 0);
   close(fd);
   return error;
 }
 
 absl::StatusOr<ProbeResult> Measure(const std::string& directory, double seconds,
-                                    const DiskDevice& device) {
-  const SignalGuard guard;
+                                    const DiskDevice& device, const Interruption& interruption) {
+  // A file that outgrows its limit is an error like a full disk, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   Progress progress(seconds);
   ProbeEnvironment environment;
   environment.file_system = FileSystem::Posix();
   environment.now_nanos = [] {
     return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
   };
-  environment.allocate = Allocate;
+  environment.allocate = [&interruption](const std::string& path, uint64_t bytes) {
+    return Allocate(interruption, path, bytes);
+  };
   environment.device_bytes = [&device] { return DeviceBytesWritten(device); };
-  environment.cancelled = [] { return caught_signal != 0; };
+  environment.cancelled = [&interruption] { return interruption.signal() != 0; };
   environment.progress = [&progress](int64_t nanos) { progress.Show(nanos); };
   environment.seed = std::random_device()();
   absl::StatusOr<ProbeResult> result =
@@ -335,10 +308,7 @@ std::string NextStep(absl::StatusCode code) {
 }
 
 ExitCode FailProbe(const absl::Status& status) {
-  std::fprintf(stderr, "seawall probe: %s\n", std::string(status.message()).c_str());
-  const std::string next = NextStep(status.code());
-  if (!next.empty()) std::fprintf(stderr, "%s\n", next.c_str());
-  return kExitCouldNotRun;
+  return Fail("probe", status, NextStep(status.code()));
 }
 
 ExitCode RunProbe(const std::vector<std::string>& arguments) {
@@ -351,11 +321,12 @@ ExitCode RunProbe(const std::vector<std::string>& arguments) {
   absl::StatusOr<DiskDevice> device = FindDiskDevice(directory);
   if (!device.ok()) return FailProbe(device.status());
   const std::string load = WarnOfLoad();
-  absl::StatusOr<ProbeResult> result = Measure(directory, seconds, *device);
-  if (caught_signal != 0) {
+  // The temporary files are removed first.
+  const Interruption interruption;
+  absl::StatusOr<ProbeResult> result = Measure(directory, seconds, *device, interruption);
+  if (interruption.signal() != 0) {
     if (!result.ok() && !absl::IsCancelled(result.status())) FailProbe(result.status());
-    // Nothing is left behind: end as if it had not been caught, so that a shell can tell.
-    std::raise(caught_signal);
+    interruption.Die();
   }
   if (!result.ok()) return FailProbe(result.status());
   ProbeVerdict verdict = ChooseOptions(*result, device->file_system);
