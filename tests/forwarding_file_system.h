@@ -4,7 +4,10 @@
 #define SEAWALL_TESTS_FORWARDING_FILE_SYSTEM_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -99,6 +102,36 @@ class SyncGate : public ForwardingFileSystem {
   const std::string part_;
   std::atomic<std::thread::id> thread_{std::thread::id()};
   Event begun_, go_;
+};
+
+// Knows which names are gone, by a rename or an unlink.
+class NameWatch : public ForwardingFileSystem {
+ public:
+  explicit NameWatch(FileSystem* fs) : ForwardingFileSystem(fs) {}
+
+  void AwaitGone(const std::string& path) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return gone_.count(path) > 0; });
+  }
+
+  int Rename(const std::string& from, const std::string& to) override {
+    return Note(ForwardingFileSystem::Rename(from, to), from);
+  }
+  int Unlink(const std::string& path) override {
+    return Note(ForwardingFileSystem::Unlink(path), path);
+  }
+
+ private:
+  int Note(int error, const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (error == 0) gone_.insert(path);
+    changed_.notify_all();
+    return error;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::string> gone_;
 };
 
 }  // namespace seawall

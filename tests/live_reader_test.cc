@@ -1,10 +1,7 @@
 // Read-only opening beside a writer that is at work between any two of its looks.
 #include <cerrno>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,36 +87,6 @@ class OpenHook : public ForwardingFileSystem {
   std::function<void()> opened_;
 };
 
-// Knows which names are gone, by a rename or an unlink.
-class NameWatch : public ForwardingFileSystem {
- public:
-  NameWatch() : ForwardingFileSystem(FileSystem::Posix()) {}
-
-  void AwaitGone(const std::string& path) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return gone_.count(path) > 0; });
-  }
-
-  int Rename(const std::string& from, const std::string& to) override {
-    return Note(ForwardingFileSystem::Rename(from, to), from);
-  }
-  int Unlink(const std::string& path) override {
-    return Note(ForwardingFileSystem::Unlink(path), path);
-  }
-
- private:
-  int Note(int error, const std::string& path) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (error == 0) gone_.insert(path);
-    changed_.notify_all();
-    return error;
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::set<std::string> gone_;
-};
-
 class LiveReaderTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -181,7 +148,7 @@ class LiveReaderTest : public ::testing::Test {
 
   const TempDir scratch_;
   const std::string directory_ = scratch_ / "log";
-  NameWatch names_;
+  NameWatch names_{FileSystem::Posix()};
   std::unique_ptr<Log> log_;
 };
 

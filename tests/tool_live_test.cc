@@ -5,14 +5,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 
+#include "engine/file_io.h"
+#include "engine/segment.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "seawall/log.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/tool_test_util.h"
 
 namespace seawall {
@@ -23,6 +28,7 @@ using ::testing::HasSubstr;
 enum class Life {
   kRollsOver,  // small segments, trimmed rarely
   kTrims,      // keeps the last hundred records: files go and are written again
+  kRecycles,   // keeps the last segments only, each of them a few records: hardly a file stays
   kReopens,    // closes and opens all the time
   kTruncates,  // cuts its end off now and then
 };
@@ -41,17 +47,20 @@ absl::Status WriteForAWhile(const std::string& directory, Life life, int stop_fd
   if (!log.ok()) return log.status();
   const int rounds = life == Life::kReopens ? 20 : 1 << 30;
   for (int i = 0; i < rounds && !*stop; ++i) {
-    const std::string record(static_cast<size_t>(i % 700), static_cast<char>('a' + i % 26));
+    const std::string record(static_cast<size_t>(life == Life::kRecycles ? 2000 : i % 700),
+                             static_cast<char>('a' + i % 26));
     absl::StatusOr<Lsn> lsn =
         (*log)->Append(record, i % 3 == 0 ? Durability::kDurable : Durability::kWritten);
     if (!lsn.ok()) return lsn.status();
     absl::Status status;
     if (life == Life::kTrims && *lsn > 100) status = (*log)->TrimBefore(*lsn - 100);
+    if (life == Life::kRecycles) status = (*log)->TrimBefore((*log)->durable_lsn());
     if (life == Life::kTruncates && i % 100 == 99) status = (*log)->TruncateAfter(*lsn - 50);
     if (!status.ok()) return status;
     // A log that grew with the time would make the test slower and slower.
     const Lsn kept = life == Life::kReopens ? 200 : 1000;
-    if (life != Life::kTrims && *lsn > 2 * kept) status = (*log)->TrimBefore(*lsn - kept);
+    if (life != Life::kTrims && life != Life::kRecycles && *lsn > 2 * kept)
+      status = (*log)->TrimBefore(*lsn - kept);
     if (!status.ok()) return status;
     pollfd poll_stop = {stop_fd, POLLIN, 0};
     *stop = poll(&poll_stop, 1, 0) != 0;
@@ -157,14 +166,16 @@ TEST_P(ToolLiveTest, DumpShowsConsecutiveRecords) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Writer, ToolLiveTest,
-                         ::testing::Values(Life::kRollsOver, Life::kTrims, Life::kReopens,
-                                           Life::kTruncates),
+                         ::testing::Values(Life::kRollsOver, Life::kTrims, Life::kRecycles,
+                                           Life::kReopens, Life::kTruncates),
                          [](const auto& life) -> std::string {
                            switch (life.param) {
                              case Life::kRollsOver:
                                return "RollsOver";
                              case Life::kTrims:
                                return "Trims";
+                             case Life::kRecycles:
+                               return "Recycles";
                              case Life::kReopens:
                                return "Reopens";
                              case Life::kTruncates:
@@ -172,6 +183,90 @@ INSTANTIATE_TEST_SUITE_P(Writer, ToolLiveTest,
                            }
                            return "";
                          });
+
+// The tool with its output held back: it stands still in the middle of the first segment's records,
+// while this process, the writer, trims that segment and all but the last.
+class OvertakenToolTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Options options;
+    options.segment_bytes = 1 << 20;  // several read buffers
+    options.buffer_bytes = 65536;
+    options.max_record_bytes = 4000;
+    options.max_recycled_segments = 6;
+    options.file_system = &names_;
+    auto log = Log::Open(directory_, options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    log_ = std::move(*log);
+    AppendSegments(3);
+  }
+
+  void AppendSegments(uint64_t segments) {
+    const std::string record(4000, 'r');
+    for (const uint64_t end = log_->stats().rollovers + segments; log_->stats().rollovers < end;) {
+      ASSERT_TRUE(log_->Append(record, Durability::kWritten).ok());
+    }
+    ASSERT_TRUE(log_->Append(record, Durability::kDurable).ok());
+  }
+
+  // Trims the first segment, and writes its file again as another one; then trims most of the rest.
+  void Overtake() {
+    for (Lsn lsn = 2; log_->first_lsn() == 1; ++lsn) ASSERT_TRUE(log_->TrimBefore(lsn).ok());
+    names_.AwaitGone(JoinPath(directory_, SegmentName(1)));
+    AppendSegments(8);
+    ASSERT_TRUE(log_->TrimBefore(log_->durable_lsn()).ok());
+  }
+
+  // Runs `seawall COMMAND`, and overtakes it when its output has begun.
+  Outcome RunOvertaken(const std::string& command) {
+    const std::string errors = scratch_.path("errors");
+    FILE* tool =
+        popen(("tools/seawall " + command + " " + directory_ + " 2>" + errors).c_str(), "r");
+    Outcome outcome;
+    char block[4096];
+    size_t got = fread(block, 1, sizeof(block), tool);
+    Overtake();
+    for (; got > 0; got = fread(block, 1, sizeof(block), tool)) outcome.out.append(block, got);
+    outcome.code = WEXITSTATUS(pclose(tool));
+    outcome.err = ReadFile(errors);
+    return outcome;
+  }
+
+  ScratchDirectory scratch_;
+  const std::string directory_ = scratch_.path("log");
+  NameWatch names_{FileSystem::Posix()};
+  std::unique_ptr<Log> log_;
+};
+
+TEST_F(OvertakenToolTest, DumpSaysWhatLeftTheLog) {
+  const Lsn last = log_->durable_lsn();
+  const Outcome outcome = RunOvertaken("dump --json");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  std::istringstream lines(outcome.out);
+  std::string line;
+  Lsn records = 0;
+  int notes = 0;
+  while (std::getline(lines, line)) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_NE(json["type"], "problem") << line;
+    if (json["type"] == "note") ++notes;
+    if (json["type"] != "record") continue;
+    ++records;
+    if (notes == 0) {
+      ASSERT_EQ(json["lsn"], records);
+    }
+  }
+  EXPECT_GT(notes, 0);
+  EXPECT_LT(records, last);
+}
+
+// There a gap could not be seen.
+TEST_F(OvertakenToolTest, DumpRawFails) {
+  const Outcome outcome = RunOvertaken("dump --raw");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("left the log"));
+}
 
 }  // namespace
 }  // namespace seawall
