@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -435,14 +436,24 @@ TEST_F(RecoveryTest, DamagedNewestControlSlotAfterATrim) {
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open("/log", options);
   ASSERT_OK(log);
   for (int i = 0; i < 20; ++i) ASSERT_OK((*log)->AppendDurable(std::string(4000, 'x')));
-  // The background thread is idle, so that its next word in CONTROL is no help.
-  for (uint64_t calls = 0; calls != fs.calls(); usleep(100000)) calls = fs.calls();
+  // The disk as it is when the trim has written its last word, before the background thread, which
+  // waits for that, removes the files and has words of its own.
+  std::unique_ptr<CrashFileSystem> disk;
+  fs.SetCallHook([&, trimmer = std::this_thread::get_id()](const FileSystemCall& call, CrashPhase,
+                                                           const CaptureFn& capture) {
+    if (std::this_thread::get_id() == trimmer && call.kind == CallKind::kSync) {
+      disk = capture().Kill();
+    }
+  });
   ASSERT_OK((*log)->TrimBefore(15));
-  FileInfo info;
-  while (fs.Stat("/log/" + SegmentName(1), &info) == 0) usleep(1000);
-  std::unique_ptr<CrashFileSystem> disk = fs.Clone();
+  fs.SetCallHook(nullptr);
+  ASSERT_NE(disk, nullptr);
   absl::StatusOr<ControlBlock> newest = ReadControl(disk.get(), "/log");
   ASSERT_OK(newest);
+  ASSERT_GT(newest->first_generation, 1u);
+  for (uint64_t generation = 1; generation < newest->first_generation; ++generation) {
+    ASSERT_EQ(disk->DeleteFile("/log/" + SegmentName(generation)), 0);
+  }
   const uint64_t slot = newest->sequence % kControlSlots * kControlSlotBytes;
   ASSERT_EQ(disk->FlipBit("/log/CONTROL", (slot + 40) * 8), 0);
   absl::StatusOr<RecoveryPlan> plan = PlanRecovery(disk.get(), "/log", true);
