@@ -4,27 +4,36 @@
  * Every inline below is one function of the engine, named after it; what is under the mutex there
  * is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
  * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
- * few, the mutex's own fairness, the segment store's own waits, TruncateAfter's cut. Condition variables and futexes never wake by
- * themselves here: a spurious wake-up would hide a lost one.
+ * few, the mutex's own fairness, how many committers a leader gathers, how the segment store makes
+ * space. Condition variables and futexes never wake by themselves here: a spurious wake-up would
+ * hide a lost one.
  *
  * Claimed, in every reachable state:
  *   acknowledged => synced    assert in Acknowledge(): WaitDurable, callbacks, durable_lsn
  *   watermarks                assert in CheckWatermarks(): durable <= written <= appended, each at
  *                             most what the disk has, at every single store
  *   one leader                assert in Round()
- *   a whole group is written  assert in WriteGroup(): every record was copied; the segment before
- *                             is durable when the next one is begun
+ *   a whole group is written  assert in WriteGroup(): every record was copied, and follows the last
+ *                             one written; the segment before is durable when the next one is begun
  *   no lost wake-up, no hang after a failure, nothing left behind
  *                             every process comes to its end: spin reports any other final state.
  *                             The closer does not begin before all waits have ended, all callbacks
  *                             have run, and full buffers have been written without its help.
+ *   Close() loses nothing     assert in Close(), with CLOSE_EARLY as soon as the clients are done:
+ *                             all that was accepted, from a callback too, is durable; each callback
+ *                             was called
+ *   a cut record is gone      assert in Wait(), HandOver(): who waits for it when it is cut is never
+ *                             told of the record that gets its LSN later
  *   no idle spinning          assert in RunFlusher(): a round that it leads does something
  *
  * Parameters: CLIENTS threads that each append OPS records, and after each wait, ask for a callback,
  * or do neither, at will; ALL_WAIT_DURABLE, or with ROLES one asks, one waits, the others do neither.
- * BUFFERS of CAPACITY records. CALLBACK_APPENDS: a callback may append.
+ * BUFFERS of CAPACITY records. CALLBACK_APPENDS: a callback may append, and ask for another one.
  * INTERVAL: flush_interval_micros is set. IO_FAILS: a write or a sync may fail. LATCH: so may the
- * store's thread. BUG_*: one line is broken; spin must find it.
+ * store's thread. GATHER: the leader's sleep in Gather() with its wake-up, which must come before
+ * the time is over. SPARES: every group begins a segment, which the store's thread makes, and only
+ * when the last one was begun. TRUNCATE: one more thread cuts the log, then appends and waits.
+ * CLOSE_EARLY: see above. BUG_*: one line is broken; spin must find it.
  */
 #ifndef CLIENTS
 #define CLIENTS 2
@@ -41,13 +50,19 @@
 
 #define FLUSHER CLIENTS
 #define CLOSER (CLIENTS + 1)
+#define TRUNCATOR (CLIENTS + 2)
+#ifdef TRUNCATE
+#define THREADS (CLIENTS + 3)
+#else
 #define THREADS (CLIENTS + 2)
+#endif
 #define NEVER 100     /* kNever */
 #define FREE 255
 #define SLEEPING 128  /* CopyCount::kSleeping */
 
-mtype = { kParked, kReached, kFailed, kLead };
+mtype = { kParked, kReached, kFailed, kCut, kLead };
 mtype = { kWritten, kDurable };
+mtype = { kNoBuffer, kNoSpare };
 
 byte mutex = FREE;
 
@@ -80,7 +95,7 @@ mtype waiter_level[THREADS];
 mtype waiter_state[THREADS] = kParked;
 bool parked_asleep[THREADS];
 
-bool leading, failed, closed, stop_flusher;
+bool leading, failed, closed, stop_flusher, flusher_done, truncating;
 byte leaders;  /* that are really at it */
 bool callback[16];  /* callbacks_, by LSN */
 byte callbacks, callbacks_front, callbacks_back;
@@ -88,6 +103,34 @@ bool callbacks_running;
 bool flush_at_set, flush_at_due;
 byte clients_done;
 bool callback_appended;
+
+#ifdef GATHER
+bool gathering, gathered, gather_asleep;  /* gathered_ is the futex word: how often does not count */
+#endif
+
+#ifdef SPARES
+/* The store: a spare is ready; the one taken last is not begun; how many were taken. */
+bool spare, unbegun;
+byte generation;
+#define AWAITS_BEGIN unbegun
+#define BEGINS_SEGMENT (opened > 0)
+#define LACKS_SPARE (BEGINS_SEGMENT && !spare)
+#else
+#define AWAITS_BEGIN false
+#define BEGINS_SEGMENT (opened % 2 == 1)
+#define LACKS_SPARE false
+#endif
+
+#ifdef TRUNCATE
+short cut_callbacks;  /* a bit for each LSN */
+/* Which records have been appended since the cut, and whether a thread waits for such a one. */
+bool after_cut, appended_after_cut[16], waits_after_cut[THREADS];
+#define SAME_RECORD(w, lsn) (waits_after_cut[w] == appended_after_cut[lsn])
+#define CALLBACKS_CUT (cut_callbacks != 0)
+#else
+#define SAME_RECORD(w, lsn) true
+#define CALLBACKS_CUT false
+#endif
 
 #define HAS_FULL_BUFFERS (opened - drained > open_set)
 #define CALLBACK_WANTS_SYNC (callbacks > 0 && callbacks_back > durable)
@@ -103,6 +146,14 @@ inline CheckWatermarks() {
 }
 
 inline Acknowledge(lsn) { assert(lsn <= disk_stable) }
+
+inline AcknowledgeWaiter(w, lsn, level) {
+  assert(SAME_RECORD(w, lsn));
+  if
+  :: level == kDurable -> Acknowledge(lsn)
+  :: else
+  fi
+}
 
 /* CondVar::NotifyAll() of room_. */
 inline NotifyRoom() {
@@ -245,6 +296,7 @@ inline WriteGroup(b) {
        :: else -> break
        od;
        i = 0;
+       assert(buffer_first[b] == disk_written + 1);
        assert(!buffer_begins[b] || disk_stable == buffer_first[b] - 1);
        disk_written = buffer_first[b] + buffer_records[b] - 1;
        ok = true
@@ -252,7 +304,13 @@ inline WriteGroup(b) {
 #ifdef IO_FAILS
   :: ok = false
 #endif
+  fi;
+#ifdef SPARES
+  if
+  :: ok && buffer_begins[b] -> unbegun = false  /* Begin() */
+  :: else
   fi
+#endif
 }
 
 /* The mutex is free before, and held after. */
@@ -291,6 +349,29 @@ inline Drain(b) {
 #define SYNC_FIRST (buffer_begins[b] && durable + 1 < buffer_first[b])
 #endif
 
+#ifdef GATHER
+/* The mutex is held before and after. */
+inline Gather() {
+  if
+  :: true
+  :: gathering = true;
+     do
+     :: atomic { gathering && !failed -> word = gathered; Unlock() };
+        if  /* FutexWaitFor */
+        :: atomic { gathered == word -> gather_asleep = true };
+           if
+           :: !gather_asleep
+           :: atomic { timeout -> assert(gathering); gathering = false; gather_asleep = false }
+           fi
+        :: gathered != word
+        fi;
+        atomic { Lock(); word = false }
+     :: else -> break
+     od;
+     gathering = false
+  fi
+}
+#else
 /* Sleeps for a while without the mutex: as long as it likes. */
 inline Gather() {
   if
@@ -298,6 +379,7 @@ inline Gather() {
   :: true
   fi
 }
+#endif
 
 /* The mutex is held before and after. */
 inline Round(all, level) {
@@ -340,6 +422,12 @@ inline Round(all, level) {
   atomic { ok = false; b = 0; stop = 0; leaders-- }
 }
 
+#if defined(TRUNCATE) && !defined(BUG_TRUNCATION_CUTS_NO_WAITERS)
+#define IS_CUT(w) (waiter_lsn[w] != NEVER && waiter_lsn[w] > appended)
+#else
+#define IS_CUT(w) false
+#endif
+
 /* Releases the mutex. */
 inline HandOver() {
   atomic {
@@ -353,16 +441,16 @@ inline HandOver() {
        if
        :: waiter_lsn[w] != NEVER && ((waiter_level[w] == kDurable && waiter_lsn[w] <= durable) ||
                                      (waiter_level[w] == kWritten && waiter_lsn[w] <= written)) ->
-          if
-          :: waiter_level[w] == kDurable -> Acknowledge(waiter_lsn[w])
-          :: else
-          fi;
+          AcknowledgeWaiter(w, waiter_lsn[w], waiter_level[w]);
           waiter_state[w] = kReached
        :: else ->
           if
           :: failed -> waiter_state[w] = kFailed
+          :: !failed && IS_CUT(w) -> waiter_state[w] = kCut
 #ifndef BUG_LEAD_IS_DROPPED
-          :: !failed && next_leader == FREE -> waiter_state[w] = kLead; next_leader = w
+          :: !failed && !IS_CUT(w) && next_leader == FREE ->
+             waiter_state[w] = kLead;
+             next_leader = w
 #endif
           :: else
           fi
@@ -425,54 +513,104 @@ inline HandOver() {
 /* ---- Appending. lsn becomes 0 if the append is refused. */
 
 /* The mutex is held before and after. */
+inline AwaitDrain(me) {
+  atomic { room_waiters++; room_asleep[me] = true; Unlock() };
+  atomic { !room_asleep[me]; Lock(); room_waiters-- }  /* room_.Wait */
+}
+
+#ifdef BUG_WAITS_FOR_A_SPARE_IN_VAIN
+#define MUST_AWAIT_DRAIN (lacking == kNoBuffer)
+#else
+#define MUST_AWAIT_DRAIN (lacking == kNoBuffer || (leading && AWAITS_BEGIN))
+#endif
+
+/* The mutex is held before and after. */
 inline MakeRoom(me) {
   if
-  :: atomic { !leading && HAS_FULL_BUFFERS -> leading = true };
+  :: atomic { !leading && !truncating && HAS_FULL_BUFFERS -> leading = true };
      Round(false, kWritten);
      HandOver();
      Lock()
-  :: atomic { else -> room_waiters++; room_asleep[me] = true; Unlock() };
-     atomic { !room_asleep[me]; Lock(); room_waiters-- }  /* room_.Wait */
+  :: else ->
+     if
+     :: MUST_AWAIT_DRAIN -> AwaitDrain(me)
+#ifdef SPARES
+     :: atomic { else -> current = generation; Unlock() };  /* WaitForSpare */
+        spare || generation != current;
+        atomic { Lock(); current = 0 }
+#endif
+     fi
+  fi;
+  lacking = 0
+}
+
+inline OpenBuffer() {
+  if
+  :: opened - drained == BUFFERS -> lacking = kNoBuffer
+  :: opened - drained < BUFFERS && LACKS_SPARE -> lacking = kNoSpare
+  :: else ->
+     to = opened % BUFFERS;
+     buffer_records[to] = 0;
+     buffer_begins[to] = BEGINS_SEGMENT;
+#ifdef SPARES
+     if  /* TakeSpare */
+     :: BEGINS_SEGMENT -> spare = false; unbegun = true; generation++
+     :: else
+     fi;
+#endif
+     opened++;
+     open_set = true
   fi
 }
 
+inline AddRecord() {
+  to = (opened - 1) % BUFFERS;
+  appended++;
+  lsn = appended;
+#ifdef TRUNCATE
+  appended_after_cut[lsn] = after_cut;
+#endif
+  if
+  :: buffer_records[to] == 0 -> buffer_first[to] = lsn
+  :: else
+  fi;
+  buffer_records[to]++;
+  copies[to]++;
+#ifdef INTERVAL
+  if
+  :: !flush_at_set -> flush_at_set = true; flush_at_due = false; NotifyFlusher()
+  :: else
+  fi
+#endif
+}
+
+#ifdef BUG_APPENDS_WHILE_TRUNCATING
+#define REFUSES false
+#else
+#define REFUSES truncating
+#endif
+
 inline Reserve() {
   if
-  :: open_set && buffer_records[(opened - 1) % BUFFERS] == CAPACITY ->
-     CloseBuffer();
+  :: REFUSES -> lacking = kNoBuffer
+  :: else ->
      if
-     :: !leading -> NotifyFlusher()
-     :: else
-     fi
-  :: else
-  fi;
-  if  /* OpenBuffer */
-  :: !open_set && opened - drained < BUFFERS ->
-     to = opened % BUFFERS;
-     buffer_records[to] = 0;
-     buffer_begins[to] = (opened % 2 == 1);
-     opened++;
-     open_set = true
-  :: else
-  fi;
-  if
-  :: open_set ->
-     to = (opened - 1) % BUFFERS;
-     appended++;
-     lsn = appended;
-     if
-     :: buffer_records[to] == 0 -> buffer_first[to] = lsn
+     :: open_set && buffer_records[(opened - 1) % BUFFERS] == CAPACITY ->
+        CloseBuffer();
+        if
+        :: !leading -> NotifyFlusher()
+        :: else
+        fi
      :: else
      fi;
-     buffer_records[to]++;
-     copies[to]++;
-#ifdef INTERVAL
      if
-     :: !flush_at_set -> flush_at_set = true; flush_at_due = false; NotifyFlusher()
+     :: !open_set -> OpenBuffer()
+     :: else
+     fi;
+     if
+     :: open_set -> AddRecord()
      :: else
      fi
-#endif
-  :: else
   fi
 }
 
@@ -533,37 +671,79 @@ inline AwaitTurn(me, l, level) {
        :: level == kDurable -> durable_waiters++
        :: else
        fi;
+#ifdef GATHER
+       if  /* how many make it complete does not matter here */
+       :: gathering -> gathering = false; gathered = !gathered; complete = true
+       :: true
+       fi;
+#endif
        Unlock()
      };
+#ifdef GATHER
+     if
+#ifndef BUG_GATHER_WAKES_NOBODY
+     :: atomic { complete -> complete = false; gather_asleep = false }  /* FutexWake */
+#endif
+     :: else -> complete = false
+     fi;
+#endif
      Park(me)
   fi
 }
 
+/* The mutex is held before and after. */
+inline TakeLead(me) {
+  if
+  :: atomic { failed || closed -> taken = false }
+  :: else ->
+     AwaitTurn(me, NEVER, kDurable);
+     atomic {
+       Lock();
+       taken = (waiter_state[me] == kLead);
+       waiter_state[me] = kParked;
+       assert(taken || failed)
+     }
+  fi
+}
+
 inline Wait(me, level) {
-  Lock();
+  atomic {
+    Lock();
+#ifdef TRUNCATE
+    waits_after_cut[me] = appended_after_cut[lsn]
+#endif
+  };
   do
-  :: atomic {
-       REACHED(lsn, level) ->
-       if
-       :: level == kDurable -> Acknowledge(lsn)
-       :: else
-       fi;
-       Unlock()
-     };
-     break
-  :: atomic { !REACHED(lsn, level) && (failed || closed) -> Unlock() }; break
-  :: atomic { !REACHED(lsn, level) && !failed && !closed };
+#ifdef TRUNCATE
+  :: atomic { lsn > appended -> Unlock() }; break  /* OutOfRange */
+#endif
+  :: atomic { REACHED(lsn, level) -> AcknowledgeWaiter(me, lsn, level); Unlock() }; break
+  :: atomic { lsn <= appended && !REACHED(lsn, level) && (failed || closed) -> Unlock() }; break
+  :: atomic { lsn <= appended && !REACHED(lsn, level) && !failed && !closed };
      AwaitTurn(me, lsn, level);
      if
-     :: atomic { waiter_state[me] == kReached -> waiter_state[me] = kParked }; break
+     :: atomic {
+          waiter_state[me] == kReached || waiter_state[me] == kCut -> waiter_state[me] = kParked
+        };
+        break
      :: atomic { waiter_state[me] == kLead -> waiter_state[me] = kParked; Lock() };
         if
         :: level == kDurable -> Gather()
         :: else
         fi;
         Round(true, level);
+        atomic {
+          reached = REACHED(lsn, level);
+          if
+          :: reached -> AcknowledgeWaiter(me, lsn, level)
+          :: else
+          fi
+        };
         HandOver();
-        Lock()
+        if
+        :: atomic { reached -> reached = false }; break
+        :: else -> Lock()
+        fi
      :: atomic { waiter_state[me] == kFailed -> waiter_state[me] = kParked; Lock() }
      fi
   od
@@ -571,9 +751,86 @@ inline Wait(me, level) {
 
 /* Notify(), for the caller's own record. */
 inline Notify() {
-  Lock();
-  atomic { callback[lsn] = true; FindCallbacks(); NotifyFlusher(); Unlock() }
+  atomic {
+    Lock();
+    if
+    :: lsn > appended || closed
+    :: else -> callback[lsn] = true; FindCallbacks(); NotifyFlusher()
+    fi;
+    Unlock()
+  }
 }
+
+#ifdef TRUNCATE
+inline CutCallbacks() {
+  i = cut + 1;
+  do
+  :: i < 16 ->
+     if
+     :: callback[i] -> callback[i] = false; cut_callbacks = cut_callbacks | (1 << i)
+     :: else
+     fi;
+     i++
+  :: else -> break
+  od;
+  FindCallbacks();
+  NotifyFlusher()
+}
+
+/* After `cut`. */
+inline TruncateAfter(me) {
+  Lock();
+  TakeLead(me);
+  if
+  :: !taken -> Unlock()
+  :: else ->
+     truncating = true;
+     Round(true, kDurable);
+     if
+     :: atomic { !failed && cut < appended -> Unlock() };
+        if  /* SegmentStore::TruncateAfter */
+        :: ok = true
+#ifdef IO_FAILS
+        :: ok = false
+#endif
+        fi;
+        atomic {
+          Lock();
+          if
+          :: ok ->
+             /* On the disk this was so before: nobody minds who was told otherwise meanwhile. */
+             disk_written = cut;
+             disk_stable = cut;
+             durable = cut;
+             written = cut;
+             i = cut + 1;
+             do
+             :: i <= appended -> copied[i] = false; i++
+             :: else -> break
+             od;
+             appended = cut;
+             after_cut = true;
+#ifndef BUG_TRUNCATION_LEAVES_CALLBACKS
+             CutCallbacks();
+#endif
+             i = 0
+          :: else
+          fi;
+          ok = false
+        }
+     :: else
+     fi;
+     atomic {
+       truncating = false;
+#ifndef BUG_TRUNCATION_FORGETS_ROOM
+       NotifyRoom()
+#endif
+     };
+     HandOver()
+  fi;
+  taken = false
+}
+#endif
 
 /* Latch(), called by the store. */
 inline Latch() {
@@ -605,7 +862,20 @@ inline Latch() {
 
 #define LOCALS                                                                          \
   byte lsn, to, stop, b, i, last, was_durable, sync_to, w, kept, wake, next_leader, now; \
-  bool ok, wake_copy
+  mtype lacking;                                                                        \
+  bool ok, wake_copy, taken, reached                                                          \
+  LOCALS_OF_GATHER LOCALS_OF_SPARES
+
+#ifdef GATHER
+#define LOCALS_OF_GATHER ; bool word, complete
+#else
+#define LOCALS_OF_GATHER
+#endif
+#ifdef SPARES
+#define LOCALS_OF_SPARES ; byte current
+#else
+#define LOCALS_OF_SPARES
+#endif
 
 proctype Client(byte me) {
   LOCALS;
@@ -627,14 +897,33 @@ proctype Client(byte me) {
   clients_done++
 }
 
-/* The mutex is held before and after. What was due is in `due`, by LSN. */
+/* Calls those in `due`. */
+inline CallDue() {
+#ifdef CALLBACK_APPENDS
+  if
+  :: atomic { !callback_appended -> callback_appended = true };
+     Append(FLUSHER);
+     if
+     :: lsn != 0 -> Notify()
+     :: else
+     fi;
+     lsn = 0
+  :: else
+  fi;
+#endif
+  due = 0
+}
+
+/* The mutex is held before and after. What is due is in `due`, by LSN. */
 inline RunCallbacks() {
   atomic {
-    due = 0;
-    was_durable = durable;
     i = 1;
     do
     :: i < 16 ->
+       if
+       :: callback[i] && i <= durable -> Acknowledge(i)
+       :: else
+       fi;
        if
        :: callback[i] && (failed || i <= durable) -> callback[i] = false; due = due | (1 << i)
        :: else
@@ -644,39 +933,19 @@ inline RunCallbacks() {
     od;
     i = 0;
     FindCallbacks();
+#ifdef TRUNCATE
+    due = due | cut_callbacks;
+    cut_callbacks = 0;
+#endif
     if
     :: due != 0 -> callbacks_running = true; Unlock()
-    :: else -> was_durable = 0
+    :: else
     fi
   };
   if
   :: due != 0 ->
-     called = 1;
-     do
-     :: called < 16 ->
-        if
-        :: due & (1 << called) ->
-           if
-           :: called <= was_durable -> Acknowledge(called)
-           :: else -> assert(failed)
-           fi;
-#ifdef CALLBACK_APPENDS
-           if
-           :: !callback_appended ->
-              callback_appended = true;
-              was_durable_callback = was_durable;
-              Append(FLUSHER);
-              atomic { was_durable = was_durable_callback; was_durable_callback = 0; lsn = 0 }
-           :: else
-           fi
-#endif
-        :: else
-        fi;
-        called++
-     :: else -> break
-     od;
-     Lock();
-     atomic { called = 0; due = 0; was_durable = 0; callbacks_running = false; ran = true }
+     CallDue();
+     atomic { Lock(); callbacks_running = false; ran = true }
   :: else
   fi
 }
@@ -684,7 +953,7 @@ inline RunCallbacks() {
 proctype RunFlusher() {
   LOCALS;
   short due;
-  byte called, was_durable_callback, was_drained, was_synced;
+  byte was_drained, was_synced;
   bool ran, all;
   Lock();
   do
@@ -731,7 +1000,7 @@ proctype RunFlusher() {
      :: else -> break
      fi
   od;
-  Unlock()
+  atomic { flusher_done = true; Unlock() }
 }
 
 #ifdef INTERVAL
@@ -761,37 +1030,71 @@ proctype Store() {
 }
 #endif
 
+#ifdef SPARES
+/* SegmentStore::Run, making spares. */
+proctype MakeSpares() {
+  do
+  :: atomic { !spare && !unbegun -> spare = true }
+  :: stop_flusher -> break
+  od
+}
+#endif
+
+#ifdef TRUNCATE
+proctype Truncator() {
+  LOCALS;
+  byte cut;
+  if
+  :: cut = 0
+  :: cut = 1
+  fi;
+  TruncateAfter(TRUNCATOR);
+  Append(TRUNCATOR);
+  if
+  :: lsn == 0 -> assert(failed)
+  :: else -> Wait(TRUNCATOR, kDurable)
+  fi;
+  lsn = 0;
+  clients_done++
+}
+#define DONE (clients_done == CLIENTS + 1)
+#else
+#define DONE (clients_done == CLIENTS)
+#endif
+
 #ifdef INTERVAL
 #define FLUSHED (durable == appended)
 #else
 #define FLUSHED true
 #endif
-#define QUIET (clients_done == CLIENTS && callbacks == 0 && !callbacks_running && \
-               (failed || (!HAS_FULL_BUFFERS && FLUSHED)))
+/* No other call may run beside Close(), but callbacks do. When all is quiet, nothing may be left to
+ * do that was promised without it. */
+#ifdef CLOSE_EARLY
+#define MAY_CLOSE DONE
+#else
+#define MAY_CLOSE (DONE && callbacks == 0 && !CALLBACKS_CUT && !callbacks_running && \
+                   (failed || (!HAS_FULL_BUFFERS && FLUSHED)))
+#endif
 
-/* Close(), when all is quiet: nothing may be left to do that was promised without it. */
 proctype Close() {
   LOCALS;
-  QUIET;
+  MAY_CLOSE;
   Lock();
+  TakeLead(CLOSER);
   if
-  :: failed  /* TakeLead */
-  :: else ->
-     AwaitTurn(CLOSER, NEVER, kDurable);
-     Lock();
-     if
-     :: waiter_state[CLOSER] == kLead -> Round(true, kDurable); HandOver(); Lock()
-     :: else -> assert(failed)
-     fi
+  :: taken ->
+#ifndef BUG_CLOSED_AFTER_THE_LAST_ROUND
+     closed = true;
+#endif
+     Round(true, kDurable);
+     HandOver();
+     Lock()
+  :: else
   fi;
-  atomic {
-    closed = true;
-    stop_flusher = true;
-    NotifyRoom();
-    NotifyFlusher();
-    assert(failed || (durable == appended && disk_stable == appended));
-    Unlock()
-  }
+  atomic { closed = true; stop_flusher = true; NotifyRoom(); NotifyFlusher(); Unlock() };
+  flusher_done;  /* flusher_.join() */
+  assert(failed || (durable == appended && disk_stable == appended));
+  assert(callbacks == 0 && !CALLBACKS_CUT)
 }
 
 init {
@@ -808,6 +1111,12 @@ init {
 #endif
 #ifdef LATCH
     run Store();
+#endif
+#ifdef SPARES
+    run MakeSpares();
+#endif
+#ifdef TRUNCATE
+    run Truncator();
 #endif
   }
 }
