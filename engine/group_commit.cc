@@ -21,6 +21,10 @@ uint64_t WriteUnit(const Options& options) {
   return options.group_alignment_bytes < 512 ? kBlockBytes : options.group_alignment_bytes;
 }
 
+absl::Status CutOff(const char* call, Lsn lsn) {
+  return absl::OutOfRangeError(absl::StrCat(call, " record ", lsn, ": a truncation cut it off"));
+}
+
 absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"); }
 
 }  // namespace
@@ -254,12 +258,18 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
         switch (AwaitTurn(&waiter)) {
           case Waiter::kReached:
             return absl::OkStatus();
-          case Waiter::kLead:
+          case Waiter::kCut:
+            return CutOff("wait for", lsn);
+          case Waiter::kLead: {
             mutex_.Lock();
             if (level == Durability::kDurable) Gather();
             Round(/*all=*/true, level);
+            // Behind HandOver() a truncation may have given the LSN to another record.
+            const bool reached = Reached(lsn, level);
             HandOver(/*committers=*/level == Durability::kDurable ? 1 : 0);
+            if (reached) return absl::OkStatus();
             break;
+          }
           case Waiter::kFailed:
           case Waiter::kParked:
             break;
@@ -471,6 +481,8 @@ void GroupCommit::HandOver(uint32_t committers) {
       state = Waiter::kReached;
     } else if (failed) {
       state = Waiter::kFailed;
+    } else if (waiter->lsn != kNever && waiter->lsn > appended_lsn()) {
+      state = Waiter::kCut;
     } else if (leader == nullptr) {
       state = Waiter::kLead;
       leader = &waiter->state;
@@ -544,8 +556,7 @@ bool GroupCommit::RunCallbacks() {
   for (size_t i = 0; i < due.size(); ++i) {
     Pending& pending = due[i];
     if (i >= uncut) {
-      pending.callback(absl::OutOfRangeError(
-          absl::StrCat("notify of record ", pending.lsn, ": a truncation cut it off")));
+      pending.callback(CutOff("notify of", pending.lsn));
     } else {
       pending.callback(pending.lsn <= durable ? absl::OkStatus() : failure);
     }

@@ -39,7 +39,8 @@ inline void FutexWake(const std::atomic<uint32_t>* word) {
 
 // A thread that waits for a watermark, on its own stack.
 struct Waiter {
-  enum State : uint32_t { kParked, kReached, kFailed, kLead };
+  // kCut: a truncation cut off the record that it waits for.
+  enum State : uint32_t { kParked, kReached, kFailed, kCut, kLead };
 
   Lsn lsn = 0;
   Durability level = Durability::kDurable;

@@ -1,4 +1,5 @@
-// Callbacks where they meet what else goes on: full buffers, a truncation. Each hung once.
+// Callbacks, and waiters, where they meet what else goes on: full buffers, a truncation. Each hung
+// once, or was told of another record.
 #include <memory>
 #include <mutex>
 #include <string>
@@ -147,6 +148,31 @@ TEST_F(CallbackTest, ATruncationEndsTheWaitForWhatItCuts) {
                                        {3, absl::StatusCode::kOutOfRange},
                                        {4, absl::StatusCode::kOutOfRange},
                                        {30, absl::StatusCode::kOk}}));
+}
+
+// The same for those who wait. Found by engine/commit_protocol.pml.
+TEST_F(CallbackTest, ATruncationEndsTheWaitOfAThreadForWhatItCuts) {
+  constexpr uint32_t kWaiters = 8;
+  MustAppend();
+  const Lsn cut = MustAppend();
+  fs_.Arm();
+  std::thread meanwhile([&] {
+    std::vector<std::thread> waiters;
+    fs_.AwaitSync();
+    for (uint32_t i = 0; i < kWaiters; ++i) {
+      waiters.emplace_back([&] {
+        const absl::Status status = log_->WaitDurable(cut);
+        EXPECT_TRUE(absl::IsOutOfRange(status)) << status;
+      });
+    }
+    while (log_->stats().waiters < kWaiters) std::this_thread::yield();
+    fs_.LetGo();
+    for (std::thread& waiter : waiters) waiter.join();
+  });
+  ASSERT_TRUE(log_->TruncateAfter(0).ok());
+  MustAppend();
+  EXPECT_EQ(MustAppend(Durability::kDurable), cut);
+  meanwhile.join();
 }
 
 }  // namespace

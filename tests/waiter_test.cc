@@ -64,7 +64,7 @@ TEST(CopyCountTest, IsUsedAgain) {
 }
 
 TEST(WaiterTest, StateThatIsSetAlreadyIsReturnedAtOnce) {
-  for (Waiter::State state : {Waiter::kReached, Waiter::kFailed, Waiter::kLead}) {
+  for (Waiter::State state : {Waiter::kReached, Waiter::kFailed, Waiter::kCut, Waiter::kLead}) {
     Waiter waiter;
     waiter.state = state;
     EXPECT_EQ(waiter.Park(), state);
@@ -72,7 +72,7 @@ TEST(WaiterTest, StateThatIsSetAlreadyIsReturnedAtOnce) {
 }
 
 TEST(WaiterTest, SleepsUntilItsStateChanges) {
-  for (Waiter::State state : {Waiter::kReached, Waiter::kFailed, Waiter::kLead}) {
+  for (Waiter::State state : {Waiter::kReached, Waiter::kFailed, Waiter::kCut, Waiter::kLead}) {
     int before = 0;
     Waiter waiter;
     std::atomic<uint32_t>* word = &waiter.state;
