@@ -153,9 +153,10 @@ TEST_F(CallbackTest, ATruncationEndsTheWaitForWhatItCuts) {
 // The same for those who wait. Found by engine/commit_protocol.pml.
 TEST_F(CallbackTest, ATruncationEndsTheWaitOfAThreadForWhatItCuts) {
   constexpr uint32_t kWaiters = 8;
+  ASSERT_NO_FATAL_FAILURE(Open());
   MustAppend();
   const Lsn cut = MustAppend();
-  fs_.Arm();
+  fs_.ArmForThisThread();
   std::thread meanwhile([&] {
     std::vector<std::thread> waiters;
     fs_.AwaitSync();
