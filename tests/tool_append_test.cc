@@ -75,7 +75,8 @@ TEST_F(ToolAppendTest, WhatStopsLaterSaysWhatIsDurable) {
   const Outcome outcome = Append("a\nbc\n" + std::string(3 << 20, 'x'));
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err,
-              HasSubstr("stopped: appended 2 records (5 bytes): LSN 1 to 2, durable\n"));
+              AllOf(HasSubstr("stopped: appended 2 records (5 bytes): LSN 1 to 2, durable\n"),
+                    HasSubstr("the rest of the input: it begins with line 3.\n")));
 }
 
 TEST_F(ToolAppendTest, SmallSegmentsHoldRecordsOfAQuarter) {
@@ -102,6 +103,22 @@ TEST_F(ToolAppendTest, AFileIsNoDirectory) {
   const Outcome outcome = Append("x\n");
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("expected a directory, found a file"));
+}
+
+TEST_F(ToolAppendTest, NoLogIsMadeAmongOtherFiles) {
+  WriteFile(scratch_.path("letter"), "a file");
+  const Outcome outcome = RunTool({"append", scratch_.path("")});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("expected a log or an empty directory, found \"letter\""));
+  EXPECT_EQ(ReadFiles(scratch_.path("")).size(), 1u);
+  // What a crash leaves of a log that was being created is no other file.
+  std::filesystem::create_directory(log_);
+  WriteFile(log_ + "/LOCK", "");
+  WriteFile(log_ + "/CONTROL.new", "");
+  EXPECT_EQ(Append("x\n").code, 0);
+  // A log stays one when somebody puts a file beside its own.
+  WriteFile(log_ + "/notes", "a file");
+  EXPECT_EQ(Append("y\n").code, 0);
 }
 
 TEST_F(ToolAppendTest, AWrongSegmentSizeIsNamedAlone) {

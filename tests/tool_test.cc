@@ -156,6 +156,9 @@ TEST_F(ToolTest, DumpSelectsByLsnAndLimit) {
   const Outcome beyond = RunTool({"dump", "--from=102", log_});
   EXPECT_EQ(beyond.code, 2);
   EXPECT_THAT(beyond.err, HasSubstr("records 1 to 100"));
+  const Outcome before = RunTool({"dump", "--to=0", log_});
+  EXPECT_EQ(before.code, 2);
+  EXPECT_THAT(before.err, HasSubstr("--to=0: the log has records 1 to 100"));
 }
 
 TEST_F(ToolTest, DumpShowsSegmentsGroupsAndEscapedRecords) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -16,10 +15,12 @@
 #include "absl/strings/strip.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
+#include "engine/segment.h"
 #include "seawall/log.h"
 #include "tools/command.h"
 #include "tools/interruption.h"
 #include "tools/output.h"
+#include "tools/progress.h"
 #include "tools/record_input.h"
 
 ABSL_FLAG(std::string, durable, "batch", "append: each, batch or end");
@@ -33,8 +34,8 @@ constexpr char kHelp[] = R"(seawall append: writes records from a file or a pipe
 
 Usage: seawall append [FLAGS] DIR [FILE]
 
-FILE is standard input if it is left out or "-". The log is created if there is none; the directory
-that DIR lies in must exist.
+FILE is standard input if it is left out or "-". The log is created if there is none: in DIR, which
+is made if it is not there, or is empty.
 
   --framing=lines    each line is a record, its newline included, so that no byte is lost; a last
                      line without newline is one, too (the default)
@@ -50,8 +51,8 @@ Only one process may write a log at a time. On a terminal, progress is shown aft
 
 A record may have 2 MiB, or a quarter of --segment_bytes if that is less. A longer line ends it.
 
-If it fails midway, what was appended before stays in the log, and it says how much that is and how
-much of it is durable. On Ctrl-C (SIGINT), SIGTERM and SIGHUP it stops reading, makes durable what
+If it fails midway, what was appended before stays in the log, and it says how much that is, how
+much of it is durable, and where the rest of the input begins. On Ctrl-C (SIGINT), SIGTERM and SIGHUP it stops reading, makes durable what
 it has appended, says how much that is, and ends by the signal. A line that had not come to its
 newline is not appended then. (A second signal does not hurry it; Ctrl-\ ends it at once.)
 
@@ -66,33 +67,6 @@ Examples:
 )";
 
 enum class DurableAt { kEach, kBatch, kEnd };
-
-// On standard error, if that is a terminal and it takes long.
-class Progress {
- public:
-  void Show(uint64_t records, uint64_t bytes) {
-    // The clock is looked at once in a while only.
-    if (!terminal_ || ++calls_ % 64 != 0) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now < next_) return;
-    next_ = now + std::chrono::milliseconds(250);
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    std::fprintf(stderr, "\r%llu records, %s, %s/s \x1b[K",
-                 static_cast<unsigned long long>(records), FormatBytes(bytes).c_str(),
-                 FormatBytes(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)).c_str());
-    shown_ = true;
-  }
-  void Clear() {
-    if (shown_) std::fputs("\r\x1b[K", stderr);
-  }
-
- private:
-  const bool terminal_ = isatty(STDERR_FILENO) == 1;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point next_ = start_ + std::chrono::seconds(2);
-  uint64_t calls_ = 0;
-  bool shown_ = false;
-};
 
 struct Appended {
   Lsn first = 0;
@@ -195,11 +169,32 @@ absl::StatusOr<Input> OpenInput(const std::vector<std::string>& arguments) {
   return input;
 }
 
+// A name that a log, or the crash of one that was being created, leaves in its directory.
+bool BelongsToALog(const std::string& name) {
+  return name == kLockName || name == kControlName || name == kControlTemporaryName ||
+         ParseSegmentName(name).has_value();
+}
+
+// A log has a directory of its own. One that was mistyped gets no log among its files.
+ExitCode CheckContents(const std::string& directory) {
+  std::vector<std::string> names;
+  // What cannot be listed fails with a better word when it is opened.
+  if (FileSystem::Posix()->List(directory, &names) != 0) return kExitOk;
+  const auto foreign = std::find_if_not(names.begin(), names.end(), BelongsToALog);
+  if (foreign == names.end() || std::count(names.begin(), names.end(), kControlName) > 0) {
+    return kExitOk;
+  }
+  return Fail("append",
+              absl::FailedPreconditionError(absl::StrCat(
+                  directory, ": expected a log or an empty directory, found \"", *foreign, "\"")),
+              "Name a directory that does not exist yet: a log has one of its own.");
+}
+
 // What can be said of DIR better than by the first system call that fails in it.
 ExitCode CheckDirectory(const std::string& directory) {
   struct stat info;
   if (stat(directory.c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) return kExitOk;
+    if (S_ISDIR(info.st_mode)) return CheckContents(directory);
     return Fail("append", absl::FailedPreconditionError(
                               absl::StrCat(directory, ": expected a directory, found a file")));
   }
@@ -211,11 +206,24 @@ ExitCode CheckDirectory(const std::string& directory) {
               absl::StrCat("Create it first: mkdir -p ", parent));
 }
 
+// Who runs it again as it was would have the first records twice.
+std::string HowToGoOn(const Appended& done, Lsn durable_lsn, Framing framing) {
+  if (done.first == 0) return "";
+  if (durable_lsn < done.last) {
+    return "`seawall stat DIR` shows where the log ends; append what of the input comes behind it.";
+  }
+  const uint64_t count = done.last - done.first + 1;
+  const std::string noun = framing == Framing::kLines ? "line" : "record";
+  return absl::StrCat("To go on, append the rest of the input: it begins with ", noun, " ",
+                      count + 1, ".");
+}
+
 ExitCode AppendFrom(const Input& input, const std::string& directory, Framing framing,
                     DurableAt durable) {
   const Interruption interruption;
   const Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
+  if (absl::IsNotFound(log.status())) return Fail("append", log.status(), "Check the path.");
   if (!log.ok()) return Fail("append", log.status());
   TellRecovery(**log);
   if (isatty(input.fd) == 1) {
@@ -229,7 +237,8 @@ ExitCode AppendFrom(const Input& input, const std::string& directory, Framing fr
   const std::string summary = Summary(done, (*log)->durable_lsn());
   if (!status.ok()) {
     std::fprintf(stderr, "seawall append: stopped: %s\n", summary.c_str());
-    return Fail("append", status);
+    const std::string next = HowToGoOn(done, (*log)->durable_lsn(), framing);
+    return next.empty() ? Fail("append", status) : Fail("append", status, next);
   }
   if (records.interrupted()) {
     std::fprintf(stderr, "seawall append: %s: %s\n", strsignal(interruption.signal()),

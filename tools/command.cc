@@ -23,7 +23,7 @@ const char* NextStep(absl::StatusCode code) {
       return "Nothing was changed. `seawall verify DIR` lists all that is damaged, `seawall dump "
              "DIR` what can still be read.";
     case absl::StatusCode::kResourceExhausted:
-      return "Make room (disk space, quota, open files) and run it again.";
+      return "It takes more room: disk space, quota, open files or memory.";
     default:
       return "";
   }

@@ -159,6 +159,21 @@ std::string FlagProblem(const Selection& selection, Framing framing) {
   return "";
 }
 
+// Of a log that opens: what was asked for must be there, or be the place where the next record
+// goes.
+std::string OutsideProblem(const Selection& selection, const LogView& view) {
+  if (!view.opens.ok()) return "";
+  const RecoveryReport& report = view.report;
+  const std::string has =
+      absl::StrCat(": the log has ", FormatRecords(report.first_lsn, report.last_lsn));
+  if (selection.from != 0 &&
+      (selection.from < report.first_lsn || selection.from > report.last_lsn + 1)) {
+    return absl::StrCat("--from=", selection.from, has);
+  }
+  if (selection.to < report.first_lsn) return absl::StrCat("--to=", selection.to, has);
+  return "";
+}
+
 std::unique_ptr<Printer> NewPrinter(Output* output, Framing framing) {
   const bool hex = absl::GetFlag(FLAGS_hex);
   if (absl::GetFlag(FLAGS_raw)) return NewRawPrinter(output, framing);
@@ -175,12 +190,8 @@ ExitCode RunDump(const std::vector<std::string>& arguments) {
   if (!problem.empty()) return FailUsage("dump", problem);
   absl::StatusOr<LogView> view = LoadLogView(arguments[0]);
   if (!view.ok()) return Fail("dump", view.status());
-  const RecoveryReport& report = view->report;
-  if (view->opens.ok() && selection.from != 0 &&
-      (selection.from < report.first_lsn || selection.from > report.last_lsn + 1)) {
-    return FailUsage("dump", absl::StrCat("--from=", selection.from, ": the log has ",
-                                          FormatRecords(report.first_lsn, report.last_lsn)));
-  }
+  const std::string outside = OutsideProblem(selection, *view);
+  if (!outside.empty()) return FailUsage("dump", outside);
   Output output;
   const std::unique_ptr<Printer> printer = NewPrinter(&output, framing);
   return Dumper(*view, selection, printer.get(), &output).Run();
