@@ -1,8 +1,6 @@
 #include "engine/group_commit.h"
 
 #include <algorithm>
-#include <cstring>
-#include <iterator>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -17,12 +15,8 @@ constexpr Lsn kNever = ~Lsn{0};
 
 constexpr uint32_t kMaxGatherBackoff = 64;
 
-uint64_t WriteUnit(const Options& options) {
-  return options.group_alignment_bytes < 512 ? kBlockBytes : options.group_alignment_bytes;
-}
-
-absl::Status CutOff(const char* call, Lsn lsn) {
-  return absl::OutOfRangeError(absl::StrCat(call, " record ", lsn, ": a truncation cut it off"));
+absl::Status CutOff(Lsn lsn) {
+  return absl::OutOfRangeError(absl::StrCat("wait for record ", lsn, ": a truncation cut it off"));
 }
 
 absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"); }
@@ -34,11 +28,8 @@ GroupCommit::GroupCommit(const Options& options, SegmentStore* store)
       write_unit_(WriteUnit(options)),
       store_(store),
       buffers_(options.buffer_count),
-      tail_block_(kBlockBytes) {
-  // A group may begin anywhere in a block, behind a segment's header, and ends with a whole block.
-  for (Buffer& buffer : buffers_) {
-    buffer.memory = AlignedBuffer(options.buffer_bytes + kSegmentHeaderBytes + 2 * kBlockBytes);
-  }
+      writer_(options, store) {
+  for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
 }
 
 GroupCommit::~GroupCommit() { (void)Close(); }
@@ -47,13 +38,12 @@ void GroupCommit::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
                         Lsn last_lsn) {
   {
     MutexLock lock(&mutex_);
-    writing_ = segment;
-    digest_ = digest;
+    writer_.Start(segment, end, digest);
     writing_generation_ = durable_generation_ = segment->header.generation;
     written_end_ = durable_end_ = next_offset_ = end;
     begins_segment_ = false;
     segment_ = std::move(segment);
-    appended_lsn_ = written_lsn_ = durable_lsn_ = last_lsn;
+    closed_lsn_ = written_lsn_ = durable_lsn_ = last_lsn;
   }
   if (!flusher_.joinable()) flusher_ = std::thread([this] { RunFlusher(); });
 }
@@ -65,63 +55,133 @@ absl::Status GroupCommit::StatusLocked() const {
   return closed_ ? Closed() : absl::OkStatus();
 }
 
+Lsn GroupCommit::AppendedLocked() const {
+  const GroupBuffer* open = open_.load(std::memory_order_relaxed);
+  return open != nullptr ? open->last_lsn() : closed_lsn_;
+}
+
+Lsn GroupCommit::appended_lsn() const {
+  MutexLock lock(&mutex_);
+  return AppendedLocked();
+}
+
+Lsn GroupCommit::TryAppend(std::string_view record) {
+  GroupBuffer* buffer = open_.load(std::memory_order_acquire);
+  GroupBuffer::Place place;
+  if (buffer == nullptr || !buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) {
+    return 0;
+  }
+  EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
+  buffer->Done(1);
+  return place.first_lsn;
+}
+
 absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> records) {
   uint64_t bytes = 0;
   for (std::string_view record : records) bytes += EncodedRecordBytes(record.size());
+  const uint32_t count = static_cast<uint32_t>(records.size());
   Reservation reserved;
   {
     MutexLock lock(&mutex_);
     for (;;) {
       absl::Status status = StatusLocked();
       if (!status.ok()) return status;
-      Room room = Reserve(bytes, static_cast<uint32_t>(records.size()), &reserved);
+      Room room = Reserve(bytes, count, &reserved);
       if (room == Room::kReserved) break;
       status = MakeRoom(room, bytes, reserved.file_end);
       if (!status.ok()) return status;
     }
   }
-  Lsn lsn = reserved.first_lsn;
+  const Lsn last = reserved.place.first_lsn + count - 1;
+  Lsn lsn = reserved.place.first_lsn;
+  char* to = reserved.place.to;
   for (std::string_view record : records) {
-    const bool last = lsn - reserved.first_lsn + 1 == records.size();
-    EncodeRecord(record, lsn++, last ? 0 : kRecordBatchContinues, reserved.salt, reserved.to);
-    reserved.to += EncodedRecordBytes(record.size());
+    EncodeRecord(record, lsn, lsn == last ? 0 : kRecordBatchContinues, reserved.place.salt, to);
+    to += EncodedRecordBytes(record.size());
+    ++lsn;
   }
-  reserved.buffer->copies.Done();
-  return LsnRange{reserved.first_lsn, lsn - 1};
+  reserved.buffer->Done(count);
+  return LsnRange{reserved.place.first_lsn, last};
+}
+
+bool GroupCommit::FitsGroup(uint64_t bytes, uint32_t records) const {
+  const GroupBuffer* open = open_.load(std::memory_order_relaxed);
+  const uint64_t end = open->end() + bytes;
+  return end - open->group().head <= options_.buffer_bytes &&
+         open->group().origin + end <= options_.segment_bytes &&
+         open->record_count() + records <= kMaxBatchRecords;
+}
+
+// Where reservations for a group end, as long as the file is as long as it is now.
+uint64_t GroupCommit::Limit(const GroupBuffer::Group& group) const {
+  return std::min(group.head + options_.buffer_bytes,
+                  std::min(store_->allocated_bytes(), options_.segment_bytes) - group.origin);
+}
+
+void GroupCommit::NoteFill(GroupBuffer* buffer) {
+  const uint64_t origin = buffer->group().origin;
+  const uint64_t next = store_->NoteFill(origin + buffer->end());
+  buffer->SetLimit(std::min(Limit(buffer->group()), next - origin));
 }
 
 GroupCommit::Room GroupCommit::Reserve(uint64_t bytes, uint32_t records, Reservation* reservation) {
   if (truncating_) return Room::kNoBuffer;
-  if (open_ != nullptr) {
-    const uint64_t group_bytes = open_->end - open_->head + bytes;
-    const uint64_t file_end =
-        AlignUp(open_->origin + open_->end + bytes, options_.group_alignment_bytes);
-    if (group_bytes > options_.buffer_bytes || file_end > options_.segment_bytes) {
+  GroupBuffer* open = open_.load(std::memory_order_relaxed);
+  while (open != nullptr) {
+    if (open->TryReserve(bytes, records, &reservation->place)) {
+      reservation->buffer = open;
+      NoteFill(open);
+      return Room::kReserved;
+    }
+    // It grows all the time, by those that reserve without the lock.
+    const uint64_t file_end = open->group().origin + open->end() + bytes;
+    if (!FitsGroup(bytes, records)) {
       CloseBuffer();
       if (!leading_) flusher_work_.NotifyOne();
-    } else if (file_end > store_->allocated_bytes()) {
-      reservation->file_end = file_end;
+      break;
+    }
+    if (file_end > store_->allocated_bytes()) {
+      reservation->file_end = AlignUp(file_end, options_.group_alignment_bytes);
       return Room::kNoSpace;
     }
+    open->SetLimit(Limit(open->group()));
   }
-  if (open_ == nullptr) {
-    Room room = OpenBuffer(bytes, reservation);
-    if (room != Room::kReserved) return room;
+  return OpenBuffer(bytes, records, reservation);
+}
+
+// Opens the next buffer for a group that begins with this reservation, in the next segment if it
+// does not fit this one.
+GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, uint32_t records,
+                                          Reservation* reservation) {
+  if (opened_ - drained_ == buffers_.size()) return Room::kNoBuffer;
+  auto file_end = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return AlignUp(next_offset_ + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
+  };
+  if (file_end() > options_.segment_bytes || roll_over_) {
+    std::shared_ptr<WritableSegment> spare = store_->TakeSpare();
+    if (spare == nullptr) return Room::kNoSpare;
+    segment_ = std::move(spare);
+    roll_over_ = false;
+    next_offset_ = kSegmentHeaderBytes;
+    begins_segment_ = true;
   }
-  Buffer* buffer = open_;
-  const Lsn last_lsn = appended_lsn_.load(std::memory_order_relaxed);
-  if (buffer->record_count == 0) buffer->first_lsn = last_lsn + 1;
+  if (file_end() > store_->allocated_bytes()) {
+    reservation->file_end = file_end();
+    return Room::kNoSpace;
+  }
+  GroupBuffer::Group group;
+  group.segment = segment_;
+  group.begins_segment = std::exchange(begins_segment_, false);
+  // The header of the segment is written with its first group.
+  group.origin = group.begins_segment ? 0 : AlignDown(next_offset_, write_unit_);
+  group.head = next_offset_ - group.origin;
+  group.first_lsn = closed_lsn_ + 1;
+  GroupBuffer* buffer = &buffers_[opened_++ % buffers_.size()];
+  const uint64_t limit = Limit(group);
   reservation->buffer = buffer;
-  reservation->to = buffer->memory.data() + buffer->end;
-  reservation->first_lsn = last_lsn + 1;
-  reservation->salt = buffer->segment->header.salt;
-  buffer->end += bytes;
-  buffer->record_count += records;
-  buffer->copies.Add();
-  appended_lsn_.store(last_lsn + records, std::memory_order_release);
-  stats_.appended_records += records;
-  stats_.appended_payload_bytes += bytes - records * kRecordHeaderBytes;
-  store_->NoteFill(buffer->origin + buffer->end);
+  reservation->place = buffer->Open(std::move(group), limit, bytes, records);
+  open_.store(buffer, std::memory_order_release);
+  NoteFill(buffer);
   if (options_.flush_interval_micros > 0 && flush_at_ == Clock::time_point::max()) {
     flush_at_ = Clock::now() + std::chrono::microseconds(options_.flush_interval_micros);
     flusher_work_.NotifyOne();
@@ -129,42 +189,15 @@ GroupCommit::Room GroupCommit::Reserve(uint64_t bytes, uint32_t records, Reserva
   return Room::kReserved;
 }
 
-// Opens the next buffer for a group of at least `bytes`, in the next segment if it does not fit
-// this one.
-GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, Reservation* reservation) {
-  if (opened_ - drained_ == buffers_.size()) return Room::kNoBuffer;
-  bytes += kGroupHeaderBytes;
-  uint64_t file_end = AlignUp(next_offset_ + bytes, options_.group_alignment_bytes);
-  if (file_end > options_.segment_bytes || roll_over_) {
-    std::shared_ptr<WritableSegment> spare = store_->TakeSpare();
-    if (spare == nullptr) return Room::kNoSpare;
-    segment_ = std::move(spare);
-    roll_over_ = false;
-    next_offset_ = kSegmentHeaderBytes;
-    begins_segment_ = true;
-    file_end = AlignUp(next_offset_ + bytes, options_.group_alignment_bytes);
-  }
-  if (file_end > store_->allocated_bytes()) {
-    reservation->file_end = file_end;
-    return Room::kNoSpace;
-  }
-  Buffer* buffer = &buffers_[opened_++ % buffers_.size()];
-  buffer->segment = segment_;
-  buffer->begins_segment = begins_segment_;
-  // The header of the segment is written with its first group.
-  buffer->origin = begins_segment_ ? 0 : AlignDown(next_offset_, write_unit_);
-  buffer->head = next_offset_ - buffer->origin;
-  buffer->end = buffer->head + kGroupHeaderBytes;
-  buffer->record_count = 0;
-  begins_segment_ = false;
-  open_ = buffer;
-  return Room::kReserved;
-}
-
 void GroupCommit::CloseBuffer() {
-  if (open_ == nullptr) return;
-  next_offset_ = AlignUp(open_->origin + open_->end, options_.group_alignment_bytes);
-  open_ = nullptr;
+  GroupBuffer* open = open_.load(std::memory_order_relaxed);
+  if (open == nullptr) return;
+  open_.store(nullptr, std::memory_order_relaxed);
+  open->Close();
+  closed_lsn_ = open->last_lsn();
+  next_offset_ = AlignUp(open->group().origin + open->end(), options_.group_alignment_bytes);
+  stats_.appended_payload_bytes += open->payload_bytes();
+  stats_.appended_records += open->record_count();
 }
 
 absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end) {
@@ -227,7 +260,7 @@ void GroupCommit::AwaitDrain() {
 bool GroupCommit::Reached(Lsn lsn, Durability level) const {
   switch (level) {
     case Durability::kAppended:
-      return lsn <= appended_lsn_.load(std::memory_order_relaxed);
+      return lsn <= AppendedLocked();
     case Durability::kWritten:
       return lsn <= written_lsn_.load(std::memory_order_relaxed);
     case Durability::kDurable:
@@ -240,7 +273,7 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
   if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
   mutex_.Lock();
   for (;;) {
-    const Lsn appended = appended_lsn_.load(std::memory_order_relaxed);
+    const Lsn appended = AppendedLocked();
     absl::Status status;
     if (lsn > appended) {
       // An LSN that a failed log never assigned: the failure is the better answer.
@@ -259,7 +292,7 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
           case Waiter::kReached:
             return absl::OkStatus();
           case Waiter::kCut:
-            return CutOff("wait for", lsn);
+            return CutOff(lsn);
           case Waiter::kLead: {
             mutex_.Lock();
             if (level == Durability::kDurable) Gather();
@@ -328,12 +361,11 @@ void GroupCommit::Gather() {
 }
 
 bool GroupCommit::HasFullBuffers() const {
-  return opened_ - drained_ > (open_ != nullptr ? 1u : 0u);
+  return opened_ - drained_ > (open_.load(std::memory_order_relaxed) != nullptr ? 1u : 0u);
 }
 
 bool GroupCommit::CallbackWantsSync() const {
-  return !callbacks_.empty() &&
-         callbacks_.back().lsn > durable_lsn_.load(std::memory_order_relaxed);
+  return callbacks_.WantSync(durable_lsn_.load(std::memory_order_relaxed));
 }
 
 bool GroupCommit::WantsSync(Durability level) const {
@@ -348,12 +380,13 @@ bool GroupCommit::WantsSync(Durability level) const {
 void GroupCommit::Round(bool all, Durability level) {
   const Clock::time_point start = Clock::now();
   if (all) CloseBuffer();
-  const uint64_t stop = opened_ - (open_ != nullptr ? 1 : 0);
+  const uint64_t stop = opened_ - (open_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
   while (drained_ != stop && failed_ == absl::StatusCode::kOk) {
-    Buffer* buffer = &buffers_[drained_ % buffers_.size()];
+    GroupBuffer* buffer = &buffers_[drained_ % buffers_.size()];
+    const GroupBuffer::Group& group = buffer->group();
     // A segment is begun only when all of the one before is durable: then its header proves that.
-    if (buffer->begins_segment &&
-        durable_lsn_.load(std::memory_order_relaxed) + 1 < buffer->first_lsn && !Sync()) {
+    if (group.begins_segment &&
+        durable_lsn_.load(std::memory_order_relaxed) + 1 < group.first_lsn && !Sync()) {
       return;
     }
     if (!Drain(buffer)) return;
@@ -362,75 +395,24 @@ void GroupCommit::Round(bool all, Durability level) {
   round_time_ += (Clock::now() - start - round_time_) / 8;
 }
 
-bool GroupCommit::Drain(Buffer* buffer) {
+bool GroupCommit::Drain(GroupBuffer* buffer) {
   const Lsn durable = durable_lsn_.load(std::memory_order_relaxed);
   mutex_.Unlock();
-  absl::Status status = WriteGroup(buffer, durable);
+  absl::Status status = writer_.Write(buffer, durable);
   mutex_.Lock();
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
   if (failed_ != absl::StatusCode::kOk) return false;
-  writing_generation_ = writing_->header.generation;
-  written_end_ = AlignUp(buffer->origin + buffer->end, options_.group_alignment_bytes);
-  const Lsn last_lsn = buffer->last_lsn();
+  writing_generation_ = writer_.generation();
+  written_end_ = writer_.end();
+  stats_.bytes_written = writer_.bytes_written();
   ++stats_.groups_written;
-  stats_.bytes_written += AlignUp(buffer->end, write_unit_);
-  buffer->segment.reset();
+  const Lsn last_lsn = buffer->last_lsn();
+  buffer->Drained();
   ++drained_;
   if (room_waiters_ > 0) room_.NotifyAll();
   Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable);
   return true;
-}
-
-// Seals the group and writes it, with what else is in its first and last block.
-absl::Status GroupCommit::WriteGroup(Buffer* buffer, Lsn durable_lsn) {
-  buffer->copies.WaitForNone();
-  char* const memory = buffer->memory.data();
-  const uint64_t end =
-      AlignUp(buffer->origin + buffer->end, options_.group_alignment_bytes) - buffer->origin;
-  const uint64_t write_end = AlignUp(end, write_unit_);
-  std::memset(memory + buffer->end, 0, write_end - buffer->end);
-
-  std::shared_ptr<WritableSegment> predecessor;
-  uint64_t predecessor_end = 0;
-  if (buffer->begins_segment) {
-    predecessor = std::exchange(writing_, buffer->segment);
-    {
-      MutexLock lock(&mutex_);
-      predecessor_end = written_end_;
-    }
-    SegmentHeader& header = writing_->header;
-    header.state = SegmentState::kBegun;
-    header.base_lsn = buffer->first_lsn;
-    header.durable_lsn = buffer->first_lsn - 1;
-    header.predecessor_generation = predecessor->header.generation;
-    header.predecessor_end = predecessor_end;
-    header.predecessor_digest = digest_;
-    EncodeSegmentHeader(header, memory);
-    digest_ = 0;
-  } else {
-    std::memcpy(memory, tail_block_.data(), buffer->head);
-  }
-
-  GroupHeader header;
-  header.group_bytes = static_cast<uint32_t>(end - buffer->head);
-  header.record_count = buffer->record_count;
-  header.first_lsn = buffer->first_lsn;
-  header.durable_lsn = durable_lsn;
-  header.sealed_unix_micros = UnixMicros();
-  const uint64_t checksum = EncodeGroupHeader(header, writing_->header.salt,
-                                              buffer->origin + buffer->head, memory + buffer->head);
-  absl::Status status = WriteAt(writing_->file.get(), writing_->path, buffer->origin,
-                                std::string_view(memory, write_end));
-  if (!status.ok()) return status;
-  if (buffer->begins_segment) {
-    store_->Begin(*writing_, std::move(predecessor), predecessor_end,
-                  writing_->header.predecessor_digest);
-  }
-  digest_ = ExtendDigest(digest_, checksum);
-  const uint64_t filled = end % write_unit_;
-  std::memcpy(tail_block_.data(), memory + end - filled, filled);
-  return absl::OkStatus();
 }
 
 bool GroupCommit::Sync() {
@@ -438,7 +420,7 @@ bool GroupCommit::Sync() {
   absl::Status status;
   if (!WritesAreDurable(options_)) {
     mutex_.Unlock();
-    status = SyncFile(writing_->file.get(), writing_->path, SyncKindOf(options_));
+    status = writer_.Sync();
     mutex_.Lock();
     ++stats_.syncs;
   }
@@ -455,13 +437,14 @@ void GroupCommit::Advance(Lsn written, Lsn durable) {
   durable_end_ = written_end_;
   durable_generation_ = writing_generation_;
   if (flush_at_ == Clock::time_point::max()) return;
-  const bool more = appended_lsn_.load(std::memory_order_relaxed) != durable;
+  const bool more = AppendedLocked() != durable;
   flush_at_ = more ? Clock::now() + std::chrono::microseconds(options_.flush_interval_micros)
                    : Clock::time_point::max();
 }
 
 void GroupCommit::Fail(const absl::Status& status) {
   if (failed_ != absl::StatusCode::kOk) return;
+  CloseBuffer();  // for those that reserve without the lock
   failed_ = status.code();
   failure_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
   room_.NotifyAll();
@@ -481,7 +464,7 @@ void GroupCommit::HandOver(uint32_t committers) {
       state = Waiter::kReached;
     } else if (failed) {
       state = Waiter::kFailed;
-    } else if (waiter->lsn != kNever && waiter->lsn > appended_lsn()) {
+    } else if (waiter->lsn != kNever && waiter->lsn > AppendedLocked()) {
       state = Waiter::kCut;
     } else if (leader == nullptr) {
       state = Waiter::kLead;
@@ -506,7 +489,7 @@ void GroupCommit::HandOver(uint32_t committers) {
   // Buffers that were filled meanwhile are the flusher's to write; but it may be one of those that
   // wait for room, in a callback.
   if (!leading_ && room_waiters_ > 0 && HasFullBuffers()) room_.NotifyAll();
-  const bool callback_due = !callbacks_.empty() && callbacks_.front().lsn <= durable_lsn();
+  const bool callback_due = callbacks_.HasDue(durable_lsn());
   const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
   if (callback_due || flusher_leads) flusher_work_.NotifyOne();
   mutex_.Unlock();
@@ -519,15 +502,13 @@ void GroupCommit::HandOver(uint32_t committers) {
 
 absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
   MutexLock lock(&mutex_);
-  const Lsn appended = appended_lsn_.load(std::memory_order_relaxed);
+  const Lsn appended = AppendedLocked();
   if (lsn > appended) {
     return absl::OutOfRangeError(
         absl::StrCat("notify of record ", lsn, ": the last one appended is ", appended));
   }
   if (closed_) return Closed();
-  auto after = callbacks_.end();
-  while (after != callbacks_.begin() && std::prev(after)->lsn > lsn) --after;
-  callbacks_.insert(after, {lsn, std::move(callback)});
+  callbacks_.Add(lsn, std::move(callback));
   flusher_work_.NotifyOne();
   return absl::OkStatus();
 }
@@ -541,37 +522,14 @@ bool GroupCommit::FlushDue() const {
 // Runs what is due; false if nothing was.
 bool GroupCommit::RunCallbacks() {
   const bool failed = failed_ != absl::StatusCode::kOk;
-  std::vector<Pending> due;
-  while (!callbacks_.empty() && (failed || callbacks_.front().lsn <= durable_lsn())) {
-    due.push_back(std::move(callbacks_.front()));
-    callbacks_.pop_front();
-  }
-  const size_t uncut = due.size();
-  std::move(cut_callbacks_.begin(), cut_callbacks_.end(), std::back_inserter(due));
-  cut_callbacks_.clear();
-  if (due.empty()) return false;
   const Lsn durable = durable_lsn();
-  absl::Status failure = failed ? StatusLocked() : absl::OkStatus();
+  DurableCallbacks::Due due = callbacks_.TakeDue(durable, failed);
+  if (due.empty()) return false;
+  const absl::Status failure = failed ? StatusLocked() : absl::OkStatus();
   mutex_.Unlock();
-  for (size_t i = 0; i < due.size(); ++i) {
-    Pending& pending = due[i];
-    if (i >= uncut) {
-      pending.callback(CutOff("notify of", pending.lsn));
-    } else {
-      pending.callback(pending.lsn <= durable ? absl::OkStatus() : failure);
-    }
-  }
-  due.clear();
+  due.Run(durable, failure);
   mutex_.Lock();
   return true;
-}
-
-void GroupCommit::CutCallbacks(Lsn lsn) {
-  auto cut = callbacks_.begin();
-  while (cut != callbacks_.end() && cut->lsn <= lsn) ++cut;
-  std::move(cut, callbacks_.end(), std::back_inserter(cut_callbacks_));
-  callbacks_.erase(cut, callbacks_.end());
-  flusher_work_.NotifyOne();
 }
 
 void GroupCommit::RunFlusher() {
@@ -581,7 +539,7 @@ void GroupCommit::RunFlusher() {
     if (!leading_ && FlushDue()) {
       leading_ = true;
       // Full buffers alone are only written; what is due for a sync includes the open one.
-      const bool all = !callbacks_.empty() || Clock::now() >= flush_at_;
+      const bool all = CallbackWantsSync() || Clock::now() >= flush_at_;
       Round(all, Durability::kWritten);
       HandOver(/*committers=*/0);
       mutex_.Lock();
@@ -618,11 +576,15 @@ absl::Status GroupCommit::status() const {
 
 void GroupCommit::AddStats(Stats* stats) const {
   MutexLock lock(&mutex_);
-  stats->appended_lsn = appended_lsn();
+  stats->appended_lsn = AppendedLocked();
   stats->written_lsn = written_lsn();
   stats->durable_lsn = durable_lsn();
   stats->appended_records = stats_.appended_records;
   stats->appended_payload_bytes = stats_.appended_payload_bytes;
+  if (const GroupBuffer* open = open_.load(std::memory_order_relaxed); open != nullptr) {
+    stats->appended_records += open->record_count();
+    stats->appended_payload_bytes += open->payload_bytes();
+  }
   stats->groups_written = stats_.groups_written;
   stats->bytes_written = stats_.bytes_written;
   stats->syncs = stats_.syncs;
@@ -661,7 +623,7 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
   truncating_ = true;
   Round(/*all=*/true, Durability::kDurable);
   status = StatusLocked();
-  const Lsn appended = appended_lsn();
+  const Lsn appended = AppendedLocked();
   const Lsn first = store_->first_lsn();
   if (status.ok() && (lsn + 1 < first || lsn > appended)) {
     status = absl::OutOfRangeError(
@@ -673,14 +635,15 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
     mutex_.Lock();
     status = cut.ok() ? absl::OkStatus() : cut.status();
     if (status.ok()) {
-      writing_ = segment_ = cut->segment;
-      digest_ = cut->digest;
+      segment_ = cut->segment;
+      writer_.Start(cut->segment, cut->end, cut->digest);
       writing_generation_ = durable_generation_ = cut->segment->header.generation;
       written_end_ = durable_end_ = next_offset_ = cut->end;
       begins_segment_ = false;
       roll_over_ = false;
-      durable_lsn_ = written_lsn_ = appended_lsn_ = lsn;
-      CutCallbacks(lsn);
+      durable_lsn_ = written_lsn_ = closed_lsn_ = lsn;
+      callbacks_.CutAfter(lsn);
+      flusher_work_.NotifyOne();
       status = StatusLocked();
     }
   }
@@ -708,12 +671,5 @@ absl::Status GroupCommit::Close() {
   if (flusher_.joinable()) flusher_.join();
   return status;
 }
-
-uint64_t GroupCommit::end() const {
-  MutexLock lock(&mutex_);
-  return written_end_;
-}
-
-uint64_t GroupCommit::digest() const { return digest_; }
 
 }  // namespace seawall

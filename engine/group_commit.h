@@ -11,17 +11,17 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/file_io.h"
+#include "engine/durable_callbacks.h"
+#include "engine/group_buffer.h"
+#include "engine/group_writer.h"
 #include "engine/mutex.h"
 #include "engine/segment_store.h"
 #include "engine/waiter.h"
@@ -42,7 +42,7 @@ struct ReadPoint {
 // Thread-safe.
 class GroupCommit {
  public:
-  using Callback = absl::AnyInvocable<void(const absl::Status&)>;
+  using Callback = DurableCallbacks::Callback;
 
   // `store` outlives this.
   GroupCommit(const Options& options, SegmentStore* store);
@@ -52,12 +52,15 @@ class GroupCommit {
   // everything before is durable. Starts the flusher.
   void Start(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest, Lsn last_lsn);
 
-  // Records that fit one group (Options::MaxBatchBytes()).
+  // The way of most appends: without a lock, to the buffer that is open. 0 if that has no room, or
+  // none is open; then Append().
+  Lsn TryAppend(std::string_view record);
+  // Records that fit one group: kMaxBatchRecords, Options::MaxBatchBytes().
   absl::StatusOr<LsnRange> Append(absl::Span<const std::string_view> records);
   absl::Status Wait(Lsn lsn, Durability level);
   absl::Status Notify(Lsn lsn, Callback callback);
 
-  Lsn appended_lsn() const { return appended_lsn_.load(std::memory_order_acquire); }
+  Lsn appended_lsn() const;
   Lsn written_lsn() const { return written_lsn_.load(std::memory_order_acquire); }
   Lsn durable_lsn() const { return durable_lsn_.load(std::memory_order_acquire); }
 
@@ -75,42 +78,31 @@ class GroupCommit {
   // Makes everything durable, runs the callbacks that are due, stops. Then the end of the log is
   // durable_point() and these.
   absl::Status Close();
-  uint64_t end() const;
-  uint64_t digest() const;
+  uint64_t end() const { return writer_.end(); }
+  uint64_t digest() const { return writer_.digest(); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  // One group in the making. The fields are guarded by mutex_ until it is closed to reservations,
-  // and belong to the leader from then until it is drained. `memory` belongs, piece by piece, to
-  // the threads that reserved it, until copies.WaitForNone().
-  struct Buffer {
-    AlignedBuffer memory;
-    std::shared_ptr<WritableSegment> segment;
-    bool begins_segment = false;
-    uint64_t origin = 0;  // file offset of memory[0]: a multiple of the write unit
-    uint64_t head = 0;    // where in memory the group begins
-    uint64_t end = 0;     // one past the last reserved byte in memory
-    Lsn first_lsn = 0;
-    uint32_t record_count = 0;
-    CopyCount copies;
-
-    Lsn last_lsn() const { return first_lsn + record_count - 1; }
-  };
-
   // The result of trying to reserve.
   enum class Room { kReserved, kNoBuffer, kNoSpace, kNoSpare };
   struct Reservation {
-    Buffer* buffer = nullptr;
-    char* to = nullptr;
-    Lsn first_lsn = 0;
-    uint64_t salt = 0;
+    GroupBuffer* buffer = nullptr;
+    GroupBuffer::Place place;
     uint64_t file_end = 0;  // what kNoSpace lacks
   };
 
   Room Reserve(uint64_t bytes, uint32_t records, Reservation* reservation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Room OpenBuffer(uint64_t bytes, Reservation* reservation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Room OpenBuffer(uint64_t bytes, uint32_t records, Reservation* reservation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True if the open buffer may take so much more, once the file has the room.
+  bool FitsGroup(uint64_t bytes, uint32_t records) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint64_t Limit(const GroupBuffer::Group& group) const;
+  // Tells the store how far the file is filled, and lets appends pass unnoticed until it wants to
+  // know again.
+  void NoteFill(GroupBuffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lsn AppendedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Until a buffer was drained or the lead is free.
   void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
@@ -130,8 +122,7 @@ class GroupCommit {
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Writes the closed buffers, with `all` also the open one, and syncs if somebody wants that.
   void Round(bool all, Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WriteGroup(Buffer* buffer, Lsn durable_lsn) ABSL_LOCKS_EXCLUDED(mutex_);
-  bool Drain(Buffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Drain(GroupBuffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Sync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(Lsn written, Lsn durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -144,8 +135,6 @@ class GroupCommit {
   // ---- The flusher
   void RunFlusher();
   bool FlushDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sets the callbacks for records above `lsn` aside, to be called with OutOfRange.
-  void CutCallbacks(Lsn lsn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool RunCallbacks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
@@ -157,9 +146,7 @@ class GroupCommit {
   CondVar room_;  // for appends that wait for a buffer, or for the end of a truncation
   CondVar flusher_work_;
 
-  // Written under mutex_, read without: appended >= written >= durable, seen in the order durable,
-  // written, appended.
-  std::atomic<Lsn> appended_lsn_{0};
+  // Written under mutex_, read without: written >= durable, seen in the order durable, written.
   std::atomic<Lsn> written_lsn_{0};
   std::atomic<Lsn> durable_lsn_{0};
 
@@ -170,11 +157,15 @@ class GroupCommit {
   bool roll_over_ ABSL_GUARDED_BY(mutex_) = false;  // the next group goes to the next segment
 
   // A ring: buffers drained_ .. opened_ - 1 (modulo its size) hold records, the last of them takes
-  // more if open_ is set.
-  std::vector<Buffer> buffers_;
+  // more if it is open_.
+  std::vector<GroupBuffer> buffers_;
   uint64_t opened_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t drained_ ABSL_GUARDED_BY(mutex_) = 0;
-  Buffer* open_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // Written under mutex_. Without it a thread may see one that is closed meanwhile, and may try to
+  // reserve there: see GroupBuffer.
+  std::atomic<GroupBuffer*> open_{nullptr};
+  // The last record of the buffers that were closed. Those in the open one follow.
+  Lsn closed_lsn_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t room_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   bool truncating_ ABSL_GUARDED_BY(mutex_) = false;
 
@@ -198,24 +189,15 @@ class GroupCommit {
   // How long a write and a sync take, a moving average: what there is to win.
   Clock::duration round_time_ ABSL_GUARDED_BY(mutex_) = Clock::duration::zero();
 
-  // Owned by the leader.
-  std::shared_ptr<WritableSegment> writing_;
-  uint64_t digest_ = 0;
-  AlignedBuffer tail_block_;  // the last block of writing_, as far as it is filled
+  GroupWriter writer_;  // the leader's
 
-  // Of writing_: where the written groups end, where the durable ones end.
+  // Where the written groups end, where the durable ones end.
   uint64_t writing_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t written_end_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_end_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  struct Pending {
-    Lsn lsn;
-    Callback callback;
-  };
-  std::deque<Pending> callbacks_ ABSL_GUARDED_BY(mutex_);  // by LSN
-  // For records that TruncateAfter cut off.
-  std::vector<Pending> cut_callbacks_ ABSL_GUARDED_BY(mutex_);
+  DurableCallbacks callbacks_ ABSL_GUARDED_BY(mutex_);
   // When something appended is due for stable storage by flush_interval_micros.
   Clock::time_point flush_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
 

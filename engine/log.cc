@@ -61,15 +61,22 @@ class LogImpl : public Log {
           absl::StrCat("append a record of ", record.size(), " bytes: expected at most ",
                        options_.max_record_bytes, " (max_record_bytes)"));
     }
-    absl::StatusOr<LsnRange> range = AppendUntil({&record, 1}, until);
+    const Lsn lsn = commit_.TryAppend(record);
+    if (lsn != 0) return Reached(lsn, until);
+    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1});
     if (!range.ok()) return range.status();
-    return range->last;
+    return Reached(range->last, until);
   }
 
   absl::StatusOr<LsnRange> AppendBatch(absl::Span<const std::string_view> records,
                                        Durability until) override {
     if (records.empty()) {
       return absl::InvalidArgumentError("append a batch of 0 records: expected at least 1");
+    }
+    if (records.size() > kMaxBatchRecords) {
+      return absl::InvalidArgumentError(absl::StrCat("append a batch of ", records.size(),
+                                                     " records: expected at most ",
+                                                     kMaxBatchRecords, " (kMaxBatchRecords)"));
     }
     uint64_t bytes = 0;
     for (std::string_view record : records) {
@@ -85,7 +92,11 @@ class LogImpl : public Log {
           "append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
           " for each record: expected at most ", options_.MaxBatchBytes(), " (MaxBatchBytes)"));
     }
-    return AppendUntil(records, until);
+    absl::StatusOr<LsnRange> range = commit_.Append(records);
+    if (!range.ok()) return range;
+    absl::StatusOr<Lsn> reached = Reached(range->last, until);
+    if (!reached.ok()) return reached.status();
+    return range;
   }
 
   absl::Status Wait(Lsn lsn, Durability level) override { return commit_.Wait(lsn, level); }
@@ -158,13 +169,12 @@ class LogImpl : public Log {
     return latched.ok() ? status : latched;
   }
 
-  absl::StatusOr<LsnRange> AppendUntil(absl::Span<const std::string_view> records,
-                                       Durability until) {
-    absl::StatusOr<LsnRange> range = commit_.Append(records);
-    if (!range.ok() || until == Durability::kAppended) return range;
-    absl::Status status = commit_.Wait(range->last, until);
+  // Returns `lsn` when it has come as far as `until`.
+  absl::StatusOr<Lsn> Reached(Lsn lsn, Durability until) {
+    if (until == Durability::kAppended) return lsn;
+    absl::Status status = commit_.Wait(lsn, until);
     if (!status.ok()) return status;
-    return range;
+    return lsn;
   }
 
   static absl::Status Trimmed(Lsn lsn, Lsn first, Lsn last) {

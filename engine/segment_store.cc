@@ -264,14 +264,16 @@ void SegmentStore::Resume() {
 
 // ---- For the writer
 
-void SegmentStore::NoteFill(uint64_t end) {
-  if (end < note_from_.load(std::memory_order_relaxed)) return;
+uint64_t SegmentStore::NoteFill(uint64_t end) {
+  const uint64_t from = note_from_.load(std::memory_order_relaxed);
+  if (end < from) return from;
   MutexLock lock(&mutex_);
   fill_ = std::max(fill_, end);
   // Steps are no smaller than this, so that the thread is told in time and not for each record.
-  note_from_.store(end + std::min<uint64_t>(options_.segment_bytes / 16, uint64_t{64} << 10),
-                   std::memory_order_relaxed);
+  const uint64_t next = end + std::min<uint64_t>(options_.segment_bytes / 16, uint64_t{64} << 10);
+  note_from_.store(next, std::memory_order_relaxed);
   if (!busy_ && NextJob() != Job::kNone) work_.NotifyOne();
+  return next;
 }
 
 absl::Status SegmentStore::AwaitAttempt(uint64_t seen) {

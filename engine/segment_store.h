@@ -54,8 +54,9 @@ class SegmentStore {
 
   // How far the current segment may be filled: these bytes are on disk. Grows only.
   uint64_t allocated_bytes() const { return allocated_.load(std::memory_order_acquire); }
-  // Says that the current segment is filled up to `end`; starts work ahead of need.
-  void NoteFill(uint64_t end);
+  // Says that the current segment is filled up to `end`; starts work ahead of need. Returns the
+  // fill that is worth the next call.
+  uint64_t NoteFill(uint64_t end);
   // Waits until the current segment may be filled up to `end`, or another one is current, or the
   // store failed: on_failure() was called then. Fails if an attempt to make room failed:
   // ResourceExhausted on a full disk. The next call tries again.

@@ -56,27 +56,27 @@ struct Waiter {
   }
 };
 
-// Counts the threads that are copying into a buffer; one thread waits for zero.
+// Counts what appending threads have copied into a buffer; one thread waits for all of it.
 class CopyCount {
  public:
-  void Add() { count_.fetch_add(1, std::memory_order_relaxed); }
+  // When nobody copies or waits.
+  void Reset() { count_.store(0, std::memory_order_relaxed); }
 
-  void Done() {
-    if (count_.fetch_sub(1, std::memory_order_release) == (kSleeping | 1)) FutexWake(&count_);
+  void Done(uint32_t copies) {
+    if (count_.fetch_add(copies, std::memory_order_release) >= kSleeping) FutexWake(&count_);
   }
 
-  // After it, everything copied is visible. Nobody may Add() meanwhile.
-  void WaitForNone() {
+  // Returns when `copies` are done since Reset(): what was copied is visible then.
+  void WaitFor(uint32_t copies) {
     constexpr int kSpins = 200;  // a copy of a small record takes less
     for (int i = 0; i < kSpins; ++i) {
-      if (count_.load(std::memory_order_acquire) == 0) return;
+      if (count_.load(std::memory_order_acquire) == copies) return;
     }
     uint32_t now = count_.fetch_or(kSleeping, std::memory_order_acquire) | kSleeping;
-    while (now != kSleeping) {
+    while (now != (kSleeping | copies)) {
       FutexWait(&count_, now);
       now = count_.load(std::memory_order_acquire);
     }
-    count_.store(0, std::memory_order_relaxed);
   }
 
  private:

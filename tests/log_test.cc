@@ -113,6 +113,10 @@ TEST_F(LogTest, BatchOverTheLimitOrEmptyIsRefused) {
   absl::Status status = log->AppendBatch({half, half, "x"}).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_TRUE(Contains(status, absl::StrCat(options_.MaxBatchBytes()))) << status.message();
+  const std::vector<std::string_view> many(kMaxBatchRecords + 1);
+  status = log->AppendBatch(many).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_TRUE(Contains(status, absl::StrCat(kMaxBatchRecords))) << status.message();
   EXPECT_EQ(log->appended_lsn(), 2u);
 }
 

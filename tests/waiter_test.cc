@@ -15,27 +15,24 @@ void SleepMillis(int millis) { std::this_thread::sleep_for(std::chrono::millisec
 
 TEST(CopyCountTest, NoneIsThereAtOnce) {
   CopyCount copies;
-  copies.WaitForNone();
-  copies.Add();
-  copies.Done();
-  copies.WaitForNone();
+  copies.WaitFor(0);
+  copies.Done(3);
+  copies.WaitFor(3);
 }
 
 TEST(CopyCountTest, WaitsForTheLastCopyWhileAsleep) {
   CopyCount copies;
   int copied = 0;
-  copies.Add();
-  copies.Add();
   std::thread first([&] {
     SleepMillis(20);  // longer than the spinning: the waiter sleeps
-    copies.Done();
+    copies.Done(1);
   });
   std::thread last([&] {
     SleepMillis(60);
     copied = 1;
-    copies.Done();
+    copies.Done(5);
   });
-  copies.WaitForNone();
+  copies.WaitFor(6);
   EXPECT_EQ(copied, 1);
   first.join();
   last.join();
@@ -46,16 +43,15 @@ TEST(CopyCountTest, IsUsedAgain) {
   CopyCount copies;
   std::vector<int> payload(64);
   for (int round = 0; round < 300; ++round) {
-    copies.Add();
-    copies.Add();
+    copies.Reset();
     auto copy = [&](int at) {
       if (round % 50 == 0) SleepMillis(1);
       payload[at] = round;
-      copies.Done();
+      copies.Done(1);
     };
     std::thread a(copy, 0);
     std::thread b(copy, 63);
-    copies.WaitForNone();
+    copies.WaitFor(2);
     ASSERT_EQ(payload[0], round);
     ASSERT_EQ(payload[63], round);
     a.join();

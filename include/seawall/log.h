@@ -78,7 +78,8 @@ class Log {
                                      Durability until = Durability::kAppended) = 0;
 
   // Appends all records with consecutive LSNs, atomically: after a crash all are there or none.
-  // Errors as Append; an empty batch is InvalidArgument, one over Options::MaxBatchBytes(), too.
+  // Errors as Append; an empty batch is InvalidArgument, one over kMaxBatchRecords or
+  // Options::MaxBatchBytes(), too.
   virtual absl::StatusOr<LsnRange> AppendBatch(absl::Span<const std::string_view> records,
                                                Durability until = Durability::kAppended) = 0;
 
@@ -110,7 +111,8 @@ class Log {
                                      absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
 
   // The watermarks. appended >= written >= durable; each only grows, but for TruncateAfter.
-  // Without a lock. first_lsn() is the first retained record, or appended_lsn() + 1 if none is.
+  // written_lsn() and durable_lsn() take no lock. first_lsn() is the first retained record, or
+  // appended_lsn() + 1 if none is.
   virtual Lsn first_lsn() const = 0;
   virtual Lsn appended_lsn() const = 0;
   virtual Lsn written_lsn() const = 0;

@@ -24,6 +24,9 @@ enum class WhenFull {
   kFail,  // the caller gets ResourceExhausted at once and nothing was accepted
 };
 
+// The most records in one atomic batch.
+inline constexpr uint32_t kMaxBatchRecords = (uint32_t{1} << 20) - 1;
+
 struct Options {
   // Create the directory and an empty log where there is none. Without it, opening such a
   // directory is NotFound.

@@ -1,0 +1,84 @@
+#include "engine/group_writer.h"
+
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "engine/format.h"
+
+namespace seawall {
+
+GroupWriter::GroupWriter(const Options& options, SegmentStore* store)
+    : options_(options), unit_(WriteUnit(options)), store_(store), tail_block_(kBlockBytes) {}
+
+void GroupWriter::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest) {
+  segment_ = std::move(segment);
+  end_ = end;
+  digest_ = digest;
+}
+
+absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
+  buffer->WaitForCopies();
+  const GroupBuffer::Group& group = buffer->group();
+  char* const memory = buffer->memory();
+  const uint64_t end =
+      AlignUp(group.origin + buffer->end(), options_.group_alignment_bytes) - group.origin;
+  const uint64_t write_end = AlignUp(end, unit_);
+  std::memset(memory + buffer->end(), 0, write_end - buffer->end());
+
+  std::shared_ptr<WritableSegment> predecessor;
+  const uint64_t predecessor_end = end_;
+  if (group.begins_segment) {
+    predecessor = BeginSegment(buffer);
+  } else {
+    std::memcpy(memory, tail_block_.data(), group.head);
+  }
+  const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
+  absl::Status status = WriteAt(segment_->file.get(), segment_->path, group.origin,
+                                std::string_view(memory, write_end));
+  if (!status.ok()) return status;
+  if (group.begins_segment) {
+    store_->Begin(*segment_, std::move(predecessor), predecessor_end,
+                  segment_->header.predecessor_digest);
+  }
+  end_ = group.origin + end;
+  bytes_written_ += write_end;
+  digest_ = ExtendDigest(digest_, checksum);
+  const uint64_t filled = end % unit_;
+  std::memcpy(tail_block_.data(), memory + end - filled, filled);
+  return absl::OkStatus();
+}
+
+// The header of a segment is written with its first group. Returns the segment before.
+std::shared_ptr<WritableSegment> GroupWriter::BeginSegment(GroupBuffer* buffer) {
+  const GroupBuffer::Group& group = buffer->group();
+  std::shared_ptr<WritableSegment> predecessor = std::exchange(segment_, group.segment);
+  SegmentHeader& header = segment_->header;
+  header.state = SegmentState::kBegun;
+  header.base_lsn = group.first_lsn;
+  header.durable_lsn = group.first_lsn - 1;
+  header.predecessor_generation = predecessor->header.generation;
+  header.predecessor_end = end_;
+  header.predecessor_digest = std::exchange(digest_, 0);
+  EncodeSegmentHeader(header, buffer->memory());
+  return predecessor;
+}
+
+// Returns the checksum of the group's header.
+uint64_t GroupWriter::Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn) {
+  const GroupBuffer::Group& group = buffer->group();
+  GroupHeader header;
+  header.group_bytes = static_cast<uint32_t>(group_bytes);
+  header.record_count = buffer->record_count();
+  header.first_lsn = group.first_lsn;
+  header.durable_lsn = durable_lsn;
+  header.sealed_unix_micros = UnixMicros();
+  return EncodeGroupHeader(header, segment_->header.salt, group.origin + group.head,
+                           buffer->memory() + group.head);
+}
+
+absl::Status GroupWriter::Sync() {
+  return SyncFile(segment_->file.get(), segment_->path, SyncKindOf(options_));
+}
+
+}  // namespace seawall

@@ -1,0 +1,61 @@
+// Seals groups and writes them, each where the one before ended.
+#ifndef SEAWALL_ENGINE_GROUP_WRITER_H_
+#define SEAWALL_ENGINE_GROUP_WRITER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "engine/file_io.h"
+#include "engine/group_buffer.h"
+#include "engine/segment.h"
+#include "engine/segment_store.h"
+#include "seawall/options.h"
+#include "seawall/types.h"
+
+namespace seawall {
+
+// Writes begin and end at multiples of this.
+inline uint64_t WriteUnit(const Options& options) {
+  return options.group_alignment_bytes < 512 ? kBlockBytes : options.group_alignment_bytes;
+}
+
+// Belongs to the leader: one thread at a time, and what it did happens before what the next does.
+class GroupWriter {
+ public:
+  // `store` outlives this.
+  GroupWriter(const Options& options, SegmentStore* store);
+
+  // The next group goes to `segment`, where those until now end at `end`, a multiple of the block
+  // size, and have this digest.
+  void Start(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest);
+
+  // Seals what a closed buffer holds and writes it, with what else is in its first and last block.
+  // `durable_lsn`: the watermark now.
+  absl::Status Write(GroupBuffer* buffer, Lsn durable_lsn);
+  // Makes durable what was written to the segment.
+  absl::Status Sync();
+
+  // Of the segment that was written last.
+  uint64_t generation() const { return segment_->header.generation; }
+  uint64_t end() const { return end_; }
+  uint64_t digest() const { return digest_; }
+  uint64_t bytes_written() const { return bytes_written_; }
+
+ private:
+  std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer);
+  uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
+
+  const Options options_;
+  const uint64_t unit_;
+  SegmentStore* const store_;
+  std::shared_ptr<WritableSegment> segment_;
+  uint64_t end_ = 0;
+  uint64_t digest_ = 0;
+  uint64_t bytes_written_ = 0;
+  AlignedBuffer tail_block_;  // the last block of the segment, as far as it is filled
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_GROUP_WRITER_H_
