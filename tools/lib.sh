@@ -1,4 +1,4 @@
-# Sourced by tools/test and tools/demo: finds what is needed, and installs what is missing.
+# Sourced by the scripts here: finds what is needed, and installs what is missing.
 #
 #   need libxxhash-dev "checksums" test -e /usr/include/xxhash.h
 #   need_build
@@ -41,6 +41,26 @@ need_build() {
   need libgtest-dev "GoogleTest: the tests" test -e /usr/include/gtest/gtest.h
   need libgmock-dev "GoogleMock: the tests' matchers" test -e /usr/include/gmock/gmock.h
   need libbenchmark-dev "Google Benchmark: bench/" test -e /usr/include/benchmark/benchmark.h
+}
+
+has_libfuzzer() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+    clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null
+}
+
+# need_fuzz: what tests/fuzz_test.sh takes.
+need_fuzz() {
+  need clang "compiles the fuzzers" command -v clang++
+  need libclang-rt-dev "libFuzzer, for the fuzzers only" has_libfuzzer
+}
+
+# run_under_tsan: the command to run a program of GCC's ThreadSanitizer under, if it takes one. GCC
+# 12's runtime gives up where the kernel randomizes addresses by more than 28 bits, as newer
+# distributions' kernels do.
+run_under_tsan() {
+  if (( $(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28) > 28 )); then
+    echo "setarch --addr-no-randomize"
+  fi
 }
 
 # Sets `missing` to the indexes of what is needed and not there.
