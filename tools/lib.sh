@@ -79,7 +79,8 @@ list_missing() {
   done
 }
 
-# install_missing: installs what is missing, or says what to install and exits with 2.
+# install_missing: installs what is missing, or says what to install and exits with 2. $without, if
+# set, says how to go without.
 install_missing() {
   local missing
   find_missing
@@ -93,6 +94,7 @@ install_missing() {
   if [[ "$family" != *" debian "* && "$family" != *" ubuntu "* ]]; then
     echo "Please install the following first (these are Debian's names for it):" >&2
     list_missing >&2
+    [[ -z "${without:-}" ]] || echo "$without" >&2
     exit 2
   fi
   if (( EUID != 0 )); then
@@ -100,6 +102,7 @@ install_missing() {
       echo "Missing, and neither root nor sudo to install it:" >&2
       list_missing >&2
       echo "As root: apt-get install ${packages[*]}" >&2
+      [[ -z "${without:-}" ]] || echo "$without" >&2
       exit 2
     fi
     as_root=(sudo)
@@ -126,6 +129,7 @@ install_missing() {
   if (( ${#missing[@]} )); then
     echo "Installed, and still not usable:" >&2
     list_missing >&2
+    [[ -z "${without:-}" ]] || echo "$without" >&2
     exit 2
   fi
 }
