@@ -1,0 +1,237 @@
+// Failing calls where threads wait: each is told, and no success is taken back. And disks that are
+// full: refused before anything is accepted. SEAWALL_CRASH_SEED chooses other power losses.
+#include <atomic>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "seawall/log.h"
+#include "seawall/testing/crash_file_system.h"
+#include "tests/crash_model.h"
+#include "tests/fault_lab.h"
+#include "tests/seed.h"
+#include "tests/watchdog.h"
+
+namespace seawall {
+namespace {
+
+#ifdef SEAWALL_SMOKE
+constexpr uint64_t kThinning = 23;
+#else
+constexpr uint64_t kThinning = 1;
+#endif
+
+// ---- Many threads
+
+// Threads that commit, and callbacks: each hears of success or failure, and no success is taken
+// back.
+TEST(FaultWaitersTest, EveryWaiterAndCallbackIsTold) {
+  constexpr int kThreads = 6;
+  constexpr int kCommits = 12;
+  Watchdog watchdog;
+  uint64_t runs = 0, failed_runs = 0;
+  for (const CallKind kind : {CallKind::kSync, CallKind::kWrite}) {
+    for (uint64_t nth = 1; nth <= 24; nth += kThinning > 1 ? 5 : 1) {
+      for (const bool keeps_cache : {true, false}) {
+        watchdog.Begin(absl::StrCat("threads, ", CallKindName(kind), " number ", nth, " fails"));
+        CrashOptions crash;
+        crash.failed_sync_keeps_cache = keeps_cache;
+        CrashFileSystem disk(crash);
+        ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+        ASSERT_EQ(disk.SyncDirectory("/"), 0);
+        std::mutex mutex;
+        std::map<Lsn, std::string> appended;
+        std::set<Lsn> acknowledged;
+        std::atomic<int> callbacks_set{0}, callbacks_run{0};
+        bool failed = false;
+        {
+          absl::StatusOr<std::unique_ptr<Log>> log =
+              Log::Open(kDirectory, ModelledLog::SmallOptions(&disk));
+          ASSERT_TRUE(log.ok()) << log.status().message();
+          Fault fault;
+          fault.kind = kind;
+          fault.path_contains = ".seg";
+          fault.nth = nth;
+          disk.InjectFault(fault);
+          std::vector<std::thread> threads;
+          for (int t = 0; t < kThreads; ++t) {
+            threads.emplace_back([&, t] {
+              for (int i = 0; i < kCommits; ++i) {
+                const std::string payload = absl::StrCat(t, "-", i, std::string(200, 'x'));
+                absl::StatusOr<Lsn> lsn = (*log)->Append(payload);
+                if (!lsn.ok()) continue;  // never accepted
+                {
+                  const std::lock_guard<std::mutex> lock(mutex);
+                  appended[*lsn] = payload;
+                }
+                const auto told = [&, lsn = *lsn](const absl::Status& status) {
+                  const std::lock_guard<std::mutex> lock(mutex);
+                  if (status.ok()) acknowledged.insert(lsn);
+                };
+                if (t == 0) {
+                  ++callbacks_set;
+                  const absl::Status status =
+                      (*log)->NotifyDurable(*lsn, [&, told](const absl::Status& result) {
+                        told(result);
+                        ++callbacks_run;
+                      });
+                  EXPECT_TRUE(status.ok()) << status.message();
+                } else {
+                  told((*log)->WaitDurable(*lsn));
+                }
+              }
+            });
+          }
+          for (std::thread& thread : threads) thread.join();
+          failed = !(*log)->Close().ok();
+        }
+        EXPECT_EQ(callbacks_run, callbacks_set);
+        // (What fails while a trimmed segment is made a spare fails nobody.)
+        EXPECT_LE(failed ? 1u : 0u, disk.faults_hit());
+        ++runs;
+        failed_runs += failed ? 1 : 0;
+        // Dense, whoever appended: what was accepted is one sequence.
+        World world;
+        for (const auto& [lsn, payload] : appended) {
+          ASSERT_EQ(lsn, world.records.size() + 1);
+          world.records.push_back(payload);
+        }
+        if (!acknowledged.empty()) world.acknowledged = *acknowledged.rbegin();
+        const CrashState state = disk.Capture();
+        const auto check = [&](std::unique_ptr<CrashFileSystem> image) {
+          absl::StatusOr<std::unique_ptr<Log>> log =
+              Log::Open(kDirectory, ModelledLog::SmallOptions(image.get()));
+          ASSERT_TRUE(log.ok()) << log.status().message();
+          absl::StatusOr<Contents> contents = ReadAll(log->get());
+          ASSERT_TRUE(contents.ok()) << contents.status().message();
+          EXPECT_EQ(Violation(world, *contents), "");
+        };
+        check(state.Kill());
+        state.ForEachImage(4, CrashSeed() + nth,
+                           [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
+                             check(std::move(image));
+                             return !HasFailure();
+                           });
+        ASSERT_FALSE(HasFailure())
+            << CallKindName(kind) << " number " << nth << ", seed " << CrashSeed();
+      }
+    }
+  }
+  std::cout << "threads: " << runs << " runs, " << failed_runs << " of them failed\n";
+}
+
+// An append waits for the zeros ahead of it while the word about them fails to get into CONTROL.
+TEST(FaultWaitersTest, AWaiterForSpaceIsToldWhenTheExtensionFails) {
+  Watchdog watchdog;
+  watchdog.Begin("an append that waits for space");
+  CrashFileSystem disk;
+  ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+  Options options = ModelledLog::SmallOptions(&disk);
+  options.segment_bytes = 4 << 20;
+  options.buffer_bytes = 1 << 20;
+  options.max_record_bytes = 256 << 10;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, options);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  Fault fault;
+  fault.kind = CallKind::kWrite;
+  fault.path_contains = "CONTROL";
+  disk.InjectFault(fault);
+  // The log's thread is held before that write until the append waits.
+  disk.SetCallHook([&](const FileSystemCall& call, CrashPhase, const CaptureFn&) {
+    if (call.kind != CallKind::kWrite || !absl::StrContains(call.path, "CONTROL")) return;
+    while ((*log)->stats().space_waits == 0) std::this_thread::yield();
+  });
+  const std::string record(100 << 10, 'x');
+  absl::Status status;
+  Lsn accepted = 0;
+  while (status.ok()) {
+    status = (*log)->Append(record).status();
+    if (status.ok()) ++accepted;
+  }
+  EXPECT_TRUE(IsLatch(status)) << status.ToString();
+  EXPECT_EQ((*log)->appended_lsn(), accepted);
+  EXPECT_EQ((*log)->Append("later").status(), status);
+  EXPECT_EQ((*log)->Close(), status);
+  disk.SetCallHook(nullptr);
+}
+
+// ---- No space
+
+// For each size of disk: refused before anything is accepted, and on it goes when there is space.
+TEST(FaultSpaceTest, RefusedBeforeAcceptanceAndGoesOn) {
+  Watchdog watchdog;
+  uint64_t refused = 0, opened = 0;
+  for (uint64_t limit = 4096; limit <= 160 << 10; limit += kThinning > 1 ? 40 << 10 : 3584) {
+    for (const size_t bytes : {size_t{100}, size_t{5000}}) {
+      watchdog.Begin(absl::StrCat("space for ", limit, " bytes, records of ", bytes));
+      SCOPED_TRACE(absl::StrCat("limit ", limit, ", records of ", bytes));
+      CrashFileSystem disk;
+      ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+      ASSERT_EQ(disk.SyncDirectory("/"), 0);
+      disk.SetSpaceLimit(limit);
+      ModelledLog model(kDirectory, ModelledLog::SmallOptions(&disk));
+      absl::Status status = model.Open();
+      if (!status.ok()) {
+        ASSERT_TRUE(absl::IsResourceExhausted(status)) << status.message();
+        model.Drop();
+        disk.SetSpaceLimit(UINT64_MAX);
+        ASSERT_TRUE(model.Open().ok());
+        disk.SetSpaceLimit(limit);
+        ++opened;
+      }
+      int rounds = 0;
+      for (int i = 0; i < 300 && rounds < 3; ++i) {
+        const Lsn before = model.log()->appended_lsn();
+        status = i % 3 == 2 ? model.AppendBatch(2, bytes / 2, Durability::kDurable)
+                            : model.Append(bytes, Durability::kDurable);
+        if (status.ok()) continue;
+        ++refused;
+        ASSERT_TRUE(absl::IsResourceExhausted(status)) << status.message();
+        ASSERT_FALSE(IsLatch(status)) << status.message();
+        ASSERT_EQ(model.log()->appended_lsn(), before);
+        // Still full: refused again, nothing is half-accepted, all of it is readable.
+        ASSERT_TRUE(absl::IsResourceExhausted(model.Append(bytes)));
+        ASSERT_EQ(model.log()->appended_lsn(), before);
+        absl::StatusOr<Contents> contents = ReadAll(model.log());
+        ASSERT_TRUE(contents.ok()) << contents.status().message();
+        ASSERT_EQ(Violation(model.worlds(), *contents), "");
+        disk.SetSpaceLimit(UINT64_MAX);
+        ASSERT_TRUE(model.Append(bytes, Durability::kDurable).ok());
+        ASSERT_EQ(model.log()->appended_lsn(), before + 1);
+        disk.SetSpaceLimit(disk.space_used() + limit / 4);
+        ++rounds;
+      }
+      // A disk that is full stays a disk that can be recovered, when there is space.
+      disk.SetSpaceLimit(UINT64_MAX);
+      const std::vector<World> worlds = model.worlds();
+      disk.Capture().ForEachImage(
+          3, CrashSeed(), [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
+            absl::StatusOr<std::unique_ptr<Log>> log =
+                Log::Open(kDirectory, ModelledLog::SmallOptions(image.get()));
+            EXPECT_TRUE(log.ok()) << log.status().message();
+            if (!log.ok()) return false;
+            absl::StatusOr<Contents> contents = ReadAll(log->get());
+            EXPECT_TRUE(contents.ok()) << contents.status().message();
+            if (!contents.ok()) return false;
+            EXPECT_EQ(Violation(worlds, *contents), "");
+            return !HasFailure();
+          });
+      ASSERT_TRUE(model.Close().ok());
+      model.Drop();
+      ASSERT_TRUE(model.Open().ok());
+    }
+  }
+  std::cout << "no space: " << opened << " opens and " << refused << " appends refused\n";
+}
+
+}  // namespace
+}  // namespace seawall
