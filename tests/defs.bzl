@@ -1,0 +1,37 @@
+"""What the tests in this folder have in common."""
+
+load("@rules_cc//cc:defs.bzl", "cc_test")
+
+def seawall_test(name, deps = [], srcs = None, size = "small", **more):
+    """A GoogleTest program of NAME.cc.
+
+    Args:
+      name: of the test, and of its source.
+      deps: what it tests; gtest_main is always among them.
+      srcs: where its source has another name.
+      size: as in cc_test.
+      **more: as in cc_test. The tag "plain-only" keeps a test out of the sanitizers' runs.
+    """
+    cc_test(
+        name = name,
+        size = size,
+        srcs = srcs or [name + ".cc"],
+        deps = deps + ["@com_google_googletest//:gtest_main"],
+        **more
+    )
+
+def full_and_smoke_test(name, deps):
+    """FOO_test, all of it and without sanitizers, and FOO_smoke_test, a part of it for them.
+
+    Args:
+      name: FOO_test.
+      deps: as in seawall_test.
+    """
+    seawall_test(name = name, size = "large", tags = ["plain-only"], deps = deps)
+    seawall_test(
+        name = name[:-len("_test")] + "_smoke_test",
+        size = "medium",
+        srcs = [name + ".cc"],
+        local_defines = ["SEAWALL_SMOKE"],
+        deps = deps,
+    )
