@@ -284,11 +284,15 @@ absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::str
   }
 }
 
-// Makes the directory, and its name durable.
+// Makes the directory, and its name durable. If that fails, the name goes again: the kernel may
+// have marked it clean, so that a later sync of the parent would tell nothing of it.
 absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
-  int error = fs->MakeDirectory(directory);
+  const int error = fs->MakeDirectory(directory);
   if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
-  return SyncDirectory(fs, ParentDirectory(directory));
+  absl::Status status = SyncDirectory(fs, ParentDirectory(directory));
+  // Best effort. What was there before is not ours to remove.
+  if (!status.ok() && error == 0) (void)fs->RemoveDirectory(directory);
+  return status;
 }
 
 // What must hold before anything is touched. True if there is a log already.

@@ -119,6 +119,8 @@ class PosixFileSystem : public FileSystem {
 
   int Unlink(const std::string& path) override { return ErrorOf(unlink(path.c_str())); }
 
+  int RemoveDirectory(const std::string& path) override { return ErrorOf(rmdir(path.c_str())); }
+
   int SyncDirectory(const std::string& directory) override {
     int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return errno;

@@ -325,6 +325,36 @@ TEST(NamesTest, ADirectoryNeedsItsParentSynced) {
   EXPECT_EQ(TreeImages(fs), (Images{"/d/ /d/f"}));
 }
 
+TEST(NamesTest, ARemovedDirectoryMayComeBackUntilTheParentIsSynced) {
+  CrashFileSystem fs;
+  ASSERT_EQ(fs.MakeDirectory("/d"), 0);
+  MustOpen(&fs, "/d/f");
+  EXPECT_EQ(fs.RemoveDirectory("/d"), ENOTEMPTY);
+  EXPECT_EQ(fs.RemoveDirectory("/d/f"), ENOTDIR);
+  EXPECT_EQ(fs.RemoveDirectory("/none"), ENOENT);
+  EXPECT_EQ(fs.RemoveDirectory("/"), EBUSY);
+  ASSERT_EQ(fs.Unlink("/d/f"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/d"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  ASSERT_EQ(fs.RemoveDirectory("/d"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{"", "/d/"}));
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{""}));
+}
+
+TEST(NamesTest, ANameThatAFailedSyncLeftInDoubtIsDurableOnceItIsMadeAnew) {
+  CrashFileSystem fs;
+  ASSERT_EQ(fs.MakeDirectory("/d"), 0);
+  fs.InjectFault(FailOnce(CallKind::kSyncDirectory));
+  EXPECT_EQ(fs.SyncDirectory("/"), EIO);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{"", "/d/"}));
+  ASSERT_EQ(fs.RemoveDirectory("/d"), 0);
+  ASSERT_EQ(fs.MakeDirectory("/d"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{"/d/"}));
+}
+
 TEST(NamesTest, SyncingTheParentDoesNotSyncTheDirectory) {
   CrashFileSystem fs;
   ASSERT_EQ(fs.MakeDirectory("/d"), 0);

@@ -321,6 +321,8 @@ const char* CallKindName(CallKind kind) {
       return "rename";
     case CallKind::kUnlink:
       return "unlink";
+    case CallKind::kRemoveDirectory:
+      return "rmdir";
     case CallKind::kSyncDirectory:
       return "sync_directory";
   }
@@ -462,6 +464,23 @@ int CrashFileSystem::Unlink(const std::string& path) {
   return kernel_->Run(&call, [&](size_t) {
     Place place;
     if (const int e = kernel_->ResolveFile(path, &place); e != 0) return e;
+    kernel_->disk.Remove(place.directory, place.name, kernel_->Now());
+    kernel_->FreeSpaceIfUnused(place.inode);
+    return 0;
+  });
+}
+
+int CrashFileSystem::RemoveDirectory(const std::string& path) {
+  FileSystemCall call = MakeCall(CallKind::kRemoveDirectory, path);
+  call.may_change = true;
+  return kernel_->Run(&call, [&](size_t) {
+    Place place;
+    if (const int e = kernel_->Resolve(path, &place); e != 0) return e;
+    if (place.inode == 0) return ENOENT;
+    if (place.directory == 0) return EBUSY;
+    const Inode* inode = kernel_->disk.Get(place.inode);
+    if (!inode->is_directory) return ENOTDIR;
+    if (!inode->entries.empty()) return ENOTEMPTY;
     kernel_->disk.Remove(place.directory, place.name, kernel_->Now());
     kernel_->FreeSpaceIfUnused(place.inode);
     return 0;

@@ -229,6 +229,7 @@ TEST(FaultTest, EveryVerbCanFailWithoutEffect) {
   EXPECT_EQ(fs.List("/", &names), ENOMEM);
   EXPECT_EQ(fs.Rename("/f", "/g"), ENOMEM);
   EXPECT_EQ(fs.Unlink("/f"), ENOMEM);
+  EXPECT_EQ(fs.RemoveDirectory("/d"), ENOMEM);
   EXPECT_EQ(fs.SyncDirectory("/"), ENOMEM);
   EXPECT_EQ(file->PRead(&byte, 1, 0).error, ENOMEM);
   EXPECT_EQ(file->PWrite("y", 1, 0).error, ENOMEM);
@@ -237,7 +238,7 @@ TEST(FaultTest, EveryVerbCanFailWithoutEffect) {
   EXPECT_EQ(file->TryLock(), ENOMEM);
   EXPECT_EQ(file->Unlock(), ENOMEM);
   EXPECT_EQ(file->Truncate(0), ENOMEM);
-  EXPECT_EQ(fs.faults_hit(), 14u);
+  EXPECT_EQ(fs.faults_hit(), 15u);
   EXPECT_EQ(fs.Capture().pending_units(), 0u);
   EXPECT_EQ(fs.AllFiles(), (std::vector<std::string>{"/f"}));
 }

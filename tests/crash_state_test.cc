@@ -102,6 +102,7 @@ TEST(CrashTest, AFrozenFileSystemRefusesEverything) {
   EXPECT_EQ(fs.List("/", &names), EIO);
   EXPECT_EQ(fs.Rename("/f", "/g"), EIO);
   EXPECT_EQ(fs.Unlink("/f"), EIO);
+  EXPECT_EQ(fs.RemoveDirectory("/d"), EIO);
   EXPECT_EQ(fs.SyncDirectory("/"), EIO);
   EXPECT_EQ(file->PRead(&byte, 1, 0).error, EIO);
   EXPECT_EQ(file->PWrite("y", 1, 0).error, EIO);

@@ -176,8 +176,9 @@ void Lab::Do(const std::string& step, const std::function<absl::Status()>& run) 
     }
     ++refusals_;
     const bool opening = step == "open";
-    // The log's directory was made, and its parent's sync failed: its name stays in doubt however
-    // often it is synced from now on. Who called has been told, and nothing is acknowledged.
+    // The log's directory was made, its parent's sync failed, and it could not be removed again: its
+    // name stays in doubt however often it is synced from now on. Who called has been told, and
+    // nothing is acknowledged.
     if (opening && ParentInDoubt()) {
       stopped_ = true;
       return;
@@ -272,12 +273,14 @@ void Lab::CheckImages(const std::string& when) {
 }
 
 bool Lab::ParentInDoubt() const {
+  bool in_doubt = false;
   for (const FileSystemCall& call : disk_->Trace()) {
-    if (call.kind == CallKind::kSyncDirectory && call.path == "/data" && call.error != 0) {
-      return true;
+    if (call.kind == CallKind::kSyncDirectory && call.path == "/data") {
+      in_doubt = in_doubt || call.error != 0;
     }
+    if (call.kind == CallKind::kRemoveDirectory && call.error == 0) in_doubt = false;
   }
-  return false;
+  return in_doubt;
 }
 
 bool Lab::OnlyInvisible() const {

@@ -74,6 +74,8 @@ std::vector<int> ErrorsOf(CallKind kind) {
       return {EIO, ENOSPC, EDQUOT, EROFS, ENOMEM};
     case CallKind::kUnlink:
       return {EIO, EROFS, ENOMEM};
+    case CallKind::kRemoveDirectory:
+      return {EIO, EROFS, ENOMEM, EBUSY};
     case CallKind::kAny:
       break;
   }

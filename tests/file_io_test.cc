@@ -79,6 +79,7 @@ class ScriptedFileSystem : public FileSystem {
   int List(const std::string&, std::vector<std::string>*) override { return Answer(); }
   int Rename(const std::string&, const std::string&) override { return Answer(); }
   int Unlink(const std::string&) override { return Answer(); }
+  int RemoveDirectory(const std::string&) override { return Answer(); }
   int SyncDirectory(const std::string&) override { return Answer(); }
 
   int calls = 0;

@@ -55,6 +55,7 @@ class ForwardingFileSystem : public FileSystem {
     return fs_->Rename(from, to);
   }
   int Unlink(const std::string& path) override { return fs_->Unlink(path); }
+  int RemoveDirectory(const std::string& path) override { return fs_->RemoveDirectory(path); }
   int SyncDirectory(const std::string& directory) override { return fs_->SyncDirectory(directory); }
 
  private:

@@ -39,6 +39,7 @@ class LookingFileSystem : public ForwardingFileSystem {
   int MakeDirectory(const std::string&) override { return EROFS; }
   int Rename(const std::string&, const std::string&) override { return EROFS; }
   int Unlink(const std::string&) override { return EROFS; }
+  int RemoveDirectory(const std::string&) override { return EROFS; }
   int SyncDirectory(const std::string&) override { return EROFS; }
 
  private:

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
+#include "tests/crash_test_util.h"
 #include "tests/test_util.h"
 
 namespace seawall {
@@ -131,6 +133,46 @@ TEST(LogMemoryTest, BuffersThatDoNotFitDoNotCreateALog) {
     EXPECT_TRUE(Fails(Log::Open(dir / "log", HugeBuffers()), absl::StatusCode::kResourceExhausted));
   }
   EXPECT_FALSE(std::filesystem::exists(dir / "log"));
+}
+
+// A failed sync of the parent leaves the new directory's name in doubt, and the next sync says
+// nothing of it: the name has to be made anew.
+TEST(LogDirectoryTest, ADirectoryWhoseNameCouldNotBeSyncedIsMadeAnew) {
+  CrashFileSystem fs;
+  ASSERT_EQ(fs.MakeDirectory("/data"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  Options options;
+  options.file_system = &fs;
+  fs.InjectFault(FailOnce(CallKind::kSyncDirectory));
+  EXPECT_TRUE(Fails(Log::Open("/data/log", options), absl::StatusCode::kUnavailable, {"/data"}));
+  FileInfo info;
+  EXPECT_EQ(fs.Stat("/data/log", &info), ENOENT);
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open("/data/log", options);
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->AppendDurable("kept"));
+  fs.Capture().ForEachImage(
+      50, /*seed=*/1, [&](const CrashChoice& choice, std::unique_ptr<CrashFileSystem> disk) {
+        Options opening;
+        opening.file_system = disk.get();
+        absl::StatusOr<std::unique_ptr<Log>> opened = Log::Open("/data/log", opening);
+        EXPECT_OK(opened);
+        EXPECT_EQ(opened.ok() ? (*opened)->Read(1).value_or("gone") : "", "kept")
+            << choice.ToString();
+        return !::testing::Test::HasFailure();
+      });
+}
+
+// Not ours to remove: somebody may have given it an owner and a mode.
+TEST(LogDirectoryTest, ADirectoryThatWasThereBeforeIsNotRemoved) {
+  CrashFileSystem fs;
+  ASSERT_EQ(fs.MakeDirectory("/log"), 0);
+  Options options;
+  options.file_system = &fs;
+  fs.InjectFault(FailOnce(CallKind::kSyncDirectory));
+  EXPECT_TRUE(Fails(Log::Open("/log", options), absl::StatusCode::kUnavailable));
+  FileInfo info;
+  EXPECT_EQ(fs.Stat("/log", &info), 0);
+  EXPECT_OK(Log::Open("/log", options));
 }
 
 }  // namespace

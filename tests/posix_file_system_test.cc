@@ -187,6 +187,16 @@ TEST_F(PosixFileSystemTest, UnlinkedFileStaysReadableWhileItIsOpen) {
   EXPECT_STREQ(to, "abc");
 }
 
+TEST_F(PosixFileSystemTest, RemoveDirectory) {
+  ASSERT_EQ(fs_->MakeDirectory(dir_ / "d"), 0);
+  WriteFile(dir_ / "d/f", "");
+  EXPECT_EQ(fs_->RemoveDirectory(dir_ / "d"), ENOTEMPTY);
+  EXPECT_EQ(fs_->RemoveDirectory(dir_ / "d/f"), ENOTDIR);
+  ASSERT_EQ(fs_->Unlink(dir_ / "d/f"), 0);
+  EXPECT_EQ(fs_->RemoveDirectory(dir_ / "d"), 0);
+  EXPECT_EQ(fs_->RemoveDirectory(dir_ / "d"), ENOENT);
+}
+
 TEST_F(PosixFileSystemTest, SyncDirectory) {
   EXPECT_EQ(fs_->SyncDirectory(dir_.path()), 0);
   EXPECT_EQ(fs_->SyncDirectory(dir_ / "none"), ENOENT);

@@ -79,6 +79,7 @@ class FakeDisk : public FileSystem {
     unwritten_.erase(path);
     return sizes.erase(path) == 1 ? 0 : ENOENT;
   }
+  int RemoveDirectory(const std::string&) override { return ENOSYS; }
   int SyncDirectory(const std::string&) override { return ENOSYS; }
 
   int Allocate(const std::string& path, uint64_t bytes) {

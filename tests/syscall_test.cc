@@ -101,6 +101,10 @@ class CountingFileSystem : public FileSystem {
     Count();
     return posix_->Unlink(path);
   }
+  int RemoveDirectory(const std::string& path) override {
+    Count();
+    return posix_->RemoveDirectory(path);
+  }
   int SyncDirectory(const std::string& directory) override {
     Count();
     return posix_->SyncDirectory(directory);

@@ -84,6 +84,8 @@ class FileSystem {
   virtual int Rename(const std::string& from, const std::string& to) = 0;
   // unlink(2). The name may come back in a power loss until SyncDirectory().
   virtual int Unlink(const std::string& path) = 0;
+  // rmdir(2): an empty directory. Its name, too, may come back until SyncDirectory() of its parent.
+  virtual int RemoveDirectory(const std::string& path) = 0;
   // fsync(2) of the directory itself: makes creations, renames and unlinks in it durable.
   virtual int SyncDirectory(const std::string& directory) = 0;
 

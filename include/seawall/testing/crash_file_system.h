@@ -32,7 +32,7 @@
 //     zeros, and with it the synced bytes that share it.
 //   * A size that was changed and not synced is the synced size or any size since then. A size
 //     that survived without its sectors shows zeros or garbage; sectors without it are gone.
-//   * Each creation, mkdir, rename and unlink happened or did not, until SyncDirectory() of the
+//   * Each creation, mkdir, rename, unlink and rmdir happened or did not, until SyncDirectory() of the
 //     directory that holds the name. Syncing a file does not sync its name; syncing a directory
 //     does not sync its own name in its parent. A rename is atomic: the file has the old name or
 //     the new one. Across directories, syncing the target directory leaves the old name in doubt;
@@ -107,6 +107,7 @@ enum class CallKind {
   kList,
   kRename,
   kUnlink,
+  kRemoveDirectory,
   kSyncDirectory,
 };
 
@@ -235,6 +236,7 @@ class CrashFileSystem final : public FileSystem {
   int List(const std::string& directory, std::vector<std::string>* names) override;
   int Rename(const std::string& from, const std::string& to) override;
   int Unlink(const std::string& path) override;
+  int RemoveDirectory(const std::string& path) override;
   int SyncDirectory(const std::string& directory) override;
 
   // Crashing. ----------------------------------------------------------------------------------
