@@ -176,8 +176,8 @@ void Lab::Do(const std::string& step, const std::function<absl::Status()>& run) 
     }
     ++refusals_;
     const bool opening = step == "open";
-    // The log's directory was made, its parent's sync failed, and it could not be removed again: its
-    // name stays in doubt however often it is synced from now on. Who called has been told, and
+    // The log's directory was made, its parent's sync failed, and it could not be removed again:
+    // its name stays in doubt however often it is synced from now on. Who called has been told, and
     // nothing is acknowledged.
     if (opening && ParentInDoubt()) {
       stopped_ = true;
