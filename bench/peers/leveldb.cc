@@ -73,6 +73,8 @@ class LevelDb : public Peer {
   PeerInfo info;
   info.name = "leveldb";
   info.title = "LevelDB";
+  info.version =
+      std::to_string(leveldb::kMajorVersion) + "." + std::to_string(leveldb::kMinorVersion);
   info.notes = "Put, sync = true; a memtable of 1 GiB";
   info.order = 12;
   info.make = MakePeer<LevelDb>;

@@ -3,6 +3,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
 #include <rocksdb/transaction_log.h>
+#include <rocksdb/version.h>
 #include <rocksdb/write_batch.h>
 
 #include <atomic>
@@ -129,6 +130,8 @@ class RocksDb : public Peer {
   PeerInfo info;
   info.name = "rocksdb";
   info.title = "RocksDB";
+  info.version = std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR) + "." +
+                 std::to_string(ROCKSDB_PATCH);
   info.notes = "Put, sync = true; manual_wal_flush where nothing waits";
   info.replay = true;
   info.order = 10;
