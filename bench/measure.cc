@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -132,7 +133,7 @@ absl::StatusOr<Metrics> Measure(const PeerInfo& info, const Point& point,
   run.record_bytes = point.record_bytes;
   run.season = options.season;
   if (point.workload == Workload::kReplay) {
-    run.most_append_bytes = options.replay_bytes;
+    run.most_append_bytes = std::min(options.replay_bytes, info.most_replay_bytes);
     return MeasureReplay(info, point, run, options);
   }
   run.most_append_bytes = options.append_bytes;

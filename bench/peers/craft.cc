@@ -1,8 +1,12 @@
 // Canonical's C-Raft: its log by itself, the libuv implementation of raft_io. It belongs to one
 // thread, which runs the event loop; what threads hand in meanwhile goes to it in one append().
+#include <uv.h>
+
+// Its headers do not say that they are C.
+extern "C" {
 #include <raft.h>
 #include <raft/uv.h>
-#include <uv.h>
+}
 
 #include <atomic>
 #include <condition_variable>

@@ -83,9 +83,10 @@ struct PeerInfo {
   bool append = true;
   bool replay = false;
   bool async = false;
-  bool keeps_all = true;     // false: writes over its oldest records
-  bool memory_only = false;  // keeps nothing at all, so there is nothing to check
-  int order = 0;             // in tables
+  uint64_t most_replay_bytes = UINT64_MAX;  // one that is too slow for more
+  bool keeps_all = true;                    // false: writes over its oldest records
+  bool memory_only = false;                 // keeps nothing at all, so there is nothing to check
+  int order = 0;                            // in tables
   std::unique_ptr<Peer> (*make)(const RunOptions& run) = nullptr;
 };
 
