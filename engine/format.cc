@@ -11,10 +11,9 @@
 namespace seawall {
 namespace {
 
-// "SEAWALSG", "SEAWALCT", "SWGR" as they appear in a hex dump.
+// "SEAWALSG", "SEAWALCT" as they appear in a hex dump.
 constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
 constexpr uint64_t kControlMagic = 0x54434c4157414553;
-constexpr uint32_t kGroupMagic = 0x52475753;
 
 constexpr uint64_t kSegmentHeaderUsedBytes = 112;
 constexpr uint64_t kControlUsedBytes = 296;
@@ -171,7 +170,7 @@ DecodeResult DecodeSegmentHeader(const char* block, SegmentHeader* header,
 
 uint64_t EncodeGroupHeader(const GroupHeader& header, uint64_t salt, uint64_t file_offset,
                            char* to) {
-  PutU32(to + 8, kGroupMagic);
+  std::memcpy(to + 8, kGroupMagic, sizeof(kGroupMagic));
   PutU32(to + 12, header.group_bytes);
   PutU32(to + 16, header.record_count);
   PutU32(to + 20, 0);
@@ -185,7 +184,7 @@ uint64_t EncodeGroupHeader(const GroupHeader& header, uint64_t salt, uint64_t fi
 
 bool DecodeGroupHeader(const char* from, uint64_t salt, uint64_t file_offset, GroupHeader* header,
                        uint64_t* checksum) {
-  if (GetU32(from + 8) != kGroupMagic) return false;  // spares a scan of other bytes the hash
+  if (!HasGroupMagic(from)) return false;
   *checksum = GetU64(from);
   if (*checksum != GroupChecksum(from, salt, file_offset)) return false;
   header->group_bytes = GetU32(from + 12);
@@ -212,45 +211,64 @@ void EncodeRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t sa
 }
 
 RecordCursor::RecordCursor(std::string_view group, const GroupHeader& header, uint64_t salt)
-    : group_(group), header_(header), salt_(salt), offset_(kGroupHeaderBytes) {}
-
-RecordCursor::Result RecordCursor::Bad(std::string error) {
-  error_ = std::move(error);
-  return Result::kBad;
-}
+    : group_(group.data()),
+      at_(group.data() + kGroupHeaderBytes),
+      end_(group.data() + group.size()),
+      record_(group.data()),
+      next_lsn_(header.first_lsn),
+      left_(header.record_count),
+      salt_(salt),
+      sealed_unix_micros_(header.sealed_unix_micros) {}
 
 RecordCursor::Result RecordCursor::Next(Record* record) {
-  if (!error_.empty()) return Result::kBad;
-  if (done_ == header_.record_count) return Result::kEnd;
-  record_offset_ = offset_;
-  if (group_.size() - offset_ < kRecordHeaderBytes) {
-    return Bad(absl::StrCat("expected a record header of ", kRecordHeaderBytes, " bytes, found ",
-                            group_.size() - offset_, " bytes to the end of the group"));
+  if (left_ == 0) return error_.empty() ? Result::kEnd : Result::kBad;
+  const char* const at = at_;
+  record_ = at;
+  const size_t room = static_cast<size_t>(end_ - at);
+  if (room < kRecordHeaderBytes) return Bad();
+  const uint32_t length = GetU32(at + 8);
+  const uint32_t flags = GetU32(at + 12);
+  const char* const payload = at + kRecordHeaderBytes;
+  if (length > room - kRecordHeaderBytes ||
+      GetU64(at) != RecordChecksum(payload, length, flags, next_lsn_, salt_) ||
+      (flags & ~kKnownRecordFlags) != 0) {
+    return Bad();
   }
-  const char* at = group_.data() + offset_;
-  uint32_t length = GetU32(at + 8);
-  uint32_t flags = GetU32(at + 12);
-  if (length > group_.size() - offset_ - kRecordHeaderBytes) {
-    return Bad(absl::StrCat("expected a record of at most ",
-                            group_.size() - offset_ - kRecordHeaderBytes,
-                            " bytes, found a length of ", length));
-  }
-  Lsn lsn = header_.first_lsn + done_;
-  uint64_t expected = RecordChecksum(at + kRecordHeaderBytes, length, flags, lsn, salt_);
-  if (GetU64(at) != expected) {
-    return Bad(absl::StrFormat("expected checksum %016x, found %016x", expected, GetU64(at)));
-  }
-  if ((flags & ~kKnownRecordFlags) != 0) {
-    return Bad(
-        absl::StrFormat("expected record flags within %08x, found %08x", kKnownRecordFlags, flags));
-  }
-  record->lsn = lsn;
-  record->payload = std::string_view(at + kRecordHeaderBytes, length);
+  record->lsn = next_lsn_;
+  record->payload = std::string_view(payload, length);
   record->batch_continues = (flags & kRecordBatchContinues) != 0;
-  record->sealed_unix_micros = header_.sealed_unix_micros;
-  offset_ += EncodedRecordBytes(length);
-  ++done_;
+  record->sealed_unix_micros = sealed_unix_micros_;
+  at_ = payload + length;
+  ++next_lsn_;
+  --left_;
   return Result::kRecord;
+}
+
+// Says what is wrong with the record at at_, and stays there.
+RecordCursor::Result RecordCursor::Bad() {
+  left_ = 0;
+  const size_t room = static_cast<size_t>(end_ - at_);
+  if (room < kRecordHeaderBytes) {
+    error_ = absl::StrCat("expected a record header of ", kRecordHeaderBytes, " bytes, found ",
+                          room, " bytes to the end of the group");
+    return Result::kBad;
+  }
+  const uint32_t length = GetU32(at_ + 8);
+  const uint32_t flags = GetU32(at_ + 12);
+  if (length > room - kRecordHeaderBytes) {
+    error_ = absl::StrCat("expected a record of at most ", room - kRecordHeaderBytes,
+                          " bytes, found a length of ", length);
+    return Result::kBad;
+  }
+  const uint64_t expected =
+      RecordChecksum(at_ + kRecordHeaderBytes, length, flags, next_lsn_, salt_);
+  if (GetU64(at_) != expected) {
+    error_ = absl::StrFormat("expected checksum %016x, found %016x", expected, GetU64(at_));
+  } else {
+    error_ =
+        absl::StrFormat("expected record flags within %08x, found %08x", kKnownRecordFlags, flags);
+  }
+  return Result::kBad;
 }
 
 bool operator==(const ControlBlock& a, const ControlBlock& b) {

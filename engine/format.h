@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,6 +91,13 @@ struct GroupHeader {
   Lsn last_lsn() const { return first_lsn + record_count - 1; }
 };
 
+inline constexpr char kGroupMagic[4] = {'S', 'W', 'G', 'R'};
+
+// What every group header has, and few other bytes: spares a search the hash.
+inline bool HasGroupMagic(const char* from) {
+  return std::memcmp(from + 8, kGroupMagic, sizeof(kGroupMagic)) == 0;
+}
+
 // Returns the header's checksum, for SegmentDigest.
 uint64_t EncodeGroupHeader(const GroupHeader& header, uint64_t salt, uint64_t file_offset,
                            char* to);
@@ -123,19 +131,21 @@ class RecordCursor {
   Result Next(Record* record);
 
   // Where in the group the record begins that Next() returned last, or that is bad.
-  uint64_t record_offset() const { return record_offset_; }
+  uint64_t record_offset() const { return static_cast<uint64_t>(record_ - group_); }
   // What is wrong: "expected ..., found ...".
   const std::string& error() const { return error_; }
 
  private:
-  Result Bad(std::string error);
+  Result Bad();
 
-  std::string_view group_;
-  GroupHeader header_;
+  const char* group_ = nullptr;
+  const char* at_ = nullptr;  // the record after the one that Next() returned last
+  const char* end_ = nullptr;
+  const char* record_ = nullptr;
+  Lsn next_lsn_ = 0;
+  uint32_t left_ = 0;  // 0 for good behind a bad one
   uint64_t salt_ = 0;
-  uint64_t offset_ = 0;
-  uint64_t record_offset_ = 0;
-  uint32_t done_ = 0;
+  int64_t sealed_unix_micros_ = 0;
   std::string error_;
 };
 

@@ -18,18 +18,18 @@ class SourceReader : public Reader {
 
   bool Next(Record* record) override {
     for (;;) {
-      if (!status_.ok()) return false;
-      switch (cursor_.Next(record)) {
-        case RecordCursor::Result::kRecord:
-          if (record->lsn < next_lsn_) break;  // the group began before the record asked for
-          next_lsn_ = record->lsn + 1;
-          return true;
-        case RecordCursor::Result::kBad:
-          return Stop(DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
-                                   cursor_.error()));
-        case RecordCursor::Result::kEnd:
-          if (!NextGroup()) return false;
+      const RecordCursor::Result result = cursor_.Next(record);
+      if (result == RecordCursor::Result::kRecord) {
+        if (record->lsn < next_lsn_) continue;  // the group began before the record asked for
+        next_lsn_ = record->lsn + 1;
+        return true;
       }
+      if (!status_.ok()) return false;
+      if (result == RecordCursor::Result::kBad) {
+        return Stop(DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
+                                 cursor_.error()));
+      }
+      if (!NextGroup()) return false;
     }
   }
 
@@ -94,10 +94,10 @@ class SourceReader : public Reader {
       if ((*again)->segment.generation != gone) return Enter(std::move(**again));
     }
     if (!file.ok()) return Stop(file.status());
-    scanner_.reset();
+    AlignedBuffer buffer = scanner_ == nullptr ? AlignedBuffer() : scanner_->TakeBuffer();
+    scanner_ = std::make_unique<SegmentScanner>(file->get(), range_.segment.path,
+                                                range_.segment.salt, std::move(buffer));
     file_ = std::move(*file);
-    scanner_ =
-        std::make_unique<SegmentScanner>(file_.get(), range_.segment.path, range_.segment.salt);
     at_ = kSegmentHeaderBytes;
     expected_ = range_.segment.base_lsn;
     digest_ = 0;

@@ -9,37 +9,71 @@
 namespace seawall {
 namespace {
 
-constexpr uint64_t kReadBytes = uint64_t{256} << 10;
+// How much a survey looks at in one piece.
+constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
+// A read behind the one before takes twice as much, between these two: who wants one group of a
+// file does not pay for a megabyte, and who scans it does not pay for many calls.
+constexpr uint64_t kFirstReadBytes = uint64_t{64} << 10;
+constexpr uint64_t kMostReadBytes = uint64_t{1} << 20;
 
 // One past the last byte of `bytes` that is not zero; 0 if all are.
 size_t NonzeroEnd(std::string_view bytes) {
-  size_t end = bytes.find_last_not_of('\0');
-  return end == std::string_view::npos ? 0 : end + 1;
+  // Zeros written ahead are most of what an unclosed log's last segment holds.
+  size_t end = bytes.size();
+  uint64_t words[8];
+  for (; end >= sizeof(words); end -= sizeof(words)) {
+    std::memcpy(words, bytes.data() + end - sizeof(words), sizeof(words));
+    uint64_t any = 0;
+    for (uint64_t word : words) any |= word;
+    if (any != 0) break;
+  }
+  while (end > 0 && bytes[end - 1] == '\0') --end;
+  return end;
 }
 
 }  // namespace
 
-SegmentScanner::SegmentScanner(File* file, std::string path, uint64_t salt)
-    : file_(file), path_(std::move(path)), salt_(salt) {}
+SegmentScanner::SegmentScanner(File* file, std::string path, uint64_t salt, AlignedBuffer buffer)
+    : file_(file), path_(std::move(path)), salt_(salt), buffer_(std::move(buffer)) {}
 
 absl::StatusOr<std::string_view> SegmentScanner::Fetch(uint64_t offset, uint64_t bytes,
                                                        uint64_t limit) {
   if (offset >= limit) return std::string_view();
   bytes = std::min(bytes, limit - offset);
   if (offset < buffer_offset_ || offset + bytes > buffer_offset_ + buffer_bytes_) {
-    uint64_t wanted = std::min(std::max(bytes, kReadBytes), limit - offset);
-    if (buffer_.size() < wanted) {
-      buffer_ = AlignedBuffer(AlignUp(std::max(wanted, kReadBytes), kBlockBytes));
-    }
-    buffer_bytes_ = 0;  // should the read fail half-way
-    absl::StatusOr<size_t> got = ReadAt(file_, path_, offset, wanted, buffer_.data());
-    if (!got.ok()) return got.status();
-    buffer_offset_ = offset;
-    buffer_bytes_ = *got;
-    bytes_read_ += *got;
+    absl::Status status = Fill(offset, bytes, limit);
+    if (!status.ok()) return status;
   }
   uint64_t available = buffer_offset_ + buffer_bytes_ - offset;
   return std::string_view(buffer_.data() + (offset - buffer_offset_), std::min(bytes, available));
+}
+
+absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limit) {
+  const uint64_t end = buffer_offset_ + buffer_bytes_;
+  const bool goes_on = buffer_bytes_ > 0 && offset >= buffer_offset_ && offset <= end;
+  next_read_bytes_ = goes_on ? std::min(2 * next_read_bytes_, kMostReadBytes) : kFirstReadBytes;
+  const uint64_t wanted = std::min(std::max(bytes, next_read_bytes_), limit - offset);
+  // What is there already is not read again.
+  const uint64_t kept = goes_on ? end - offset : 0;
+  const char* const from = buffer_.data() + (goes_on ? offset - buffer_offset_ : 0);
+  if (buffer_.size() < wanted) {
+    AlignedBuffer larger(AlignUp(wanted, kMostReadBytes));
+    if (kept > 0) std::memcpy(larger.data(), from, kept);
+    buffer_ = std::move(larger);
+  } else if (kept > 0) {
+    std::memmove(buffer_.data(), from, kept);
+  }
+  buffer_offset_ = offset;
+  buffer_bytes_ = kept;
+  absl::StatusOr<size_t> got =
+      ReadAt(file_, path_, offset + kept, wanted - kept, buffer_.data() + kept);
+  if (!got.ok()) {
+    buffer_bytes_ = 0;
+    return got.status();
+  }
+  buffer_bytes_ += *got;
+  bytes_read_ += *got;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SegmentScanner::Found> SegmentScanner::ReadGroup(uint64_t offset, uint64_t limit,
@@ -80,12 +114,13 @@ absl::StatusOr<Remnants> SegmentScanner::Survey(uint64_t from, uint64_t limit) {
   remnants.groups_end = remnants.nonzero_end = from;
   uint64_t at = AlignUp(from, kGroupUnitBytes);
   while (at < limit) {
-    absl::StatusOr<std::string_view> bytes = Fetch(at, kReadBytes, limit);
+    absl::StatusOr<std::string_view> bytes = Fetch(at, kWindowBytes, limit);
     if (!bytes.ok()) return bytes.status();
     if (bytes->empty()) break;
     if (size_t end = NonzeroEnd(*bytes); end > 0) {
       remnants.nonzero_end = at + end;
       for (uint64_t i = 0; i + kGroupHeaderBytes <= bytes->size(); i += kGroupUnitBytes) {
+        if (!HasGroupMagic(bytes->data() + i)) continue;
         GroupHeader header;
         uint64_t checksum;
         if (!DecodeGroupHeader(bytes->data() + i, salt_, at + i, &header, &checksum)) continue;
@@ -95,7 +130,7 @@ absl::StatusOr<Remnants> SegmentScanner::Survey(uint64_t from, uint64_t limit) {
       }
     }
     // Step so that a header across two reads is seen whole in the second.
-    if (bytes->size() < kReadBytes) break;
+    if (bytes->size() < kWindowBytes) break;
     at += AlignDown(bytes->size() - kGroupHeaderBytes, kGroupUnitBytes);
   }
   return remnants;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,7 +38,9 @@ struct Remnants {
 // Thread-compatible. `file` is not owned.
 class SegmentScanner {
  public:
-  SegmentScanner(File* file, std::string path, uint64_t salt);
+  // `buffer`: that of a scanner before, to go on with.
+  SegmentScanner(File* file, std::string path, uint64_t salt,
+                 AlignedBuffer buffer = AlignedBuffer());
 
   enum class Found {
     kGroup,     // header valid, all its bytes are there; records not yet checked
@@ -58,11 +61,15 @@ class SegmentScanner {
   uint64_t salt() const { return salt_; }
   // Bytes read from the file so far.
   uint64_t bytes_read() const { return bytes_read_; }
+  // For the next scanner; this one is done.
+  AlignedBuffer TakeBuffer() { return std::move(buffer_); }
 
  private:
   // Makes [offset, offset + bytes) available if it lies below limit; the view is shorter at the
   // end of the file.
   absl::StatusOr<std::string_view> Fetch(uint64_t offset, uint64_t bytes, uint64_t limit);
+  // Reads so that the buffer begins at `offset` and has `bytes` of the file, or all to its end.
+  absl::Status Fill(uint64_t offset, uint64_t bytes, uint64_t limit);
 
   File* const file_;
   const std::string path_;
@@ -71,6 +78,7 @@ class SegmentScanner {
   // buffer_ holds [buffer_offset_, buffer_offset_ + buffer_bytes_) of the file.
   uint64_t buffer_offset_ = 0;
   uint64_t buffer_bytes_ = 0;
+  uint64_t next_read_bytes_ = 0;
   uint64_t bytes_read_ = 0;
 };
 

@@ -16,7 +16,7 @@
 namespace seawall {
 namespace {
 
-constexpr uint64_t kWindow = uint64_t{256} << 10;  // what the scanner reads at a time
+constexpr uint64_t kWindow = uint64_t{256} << 10;  // what a survey looks at in one piece
 constexpr uint64_t kNoLimit = ~uint64_t{0} >> 1;
 using Found = SegmentScanner::Found;
 
@@ -139,6 +139,19 @@ TEST_F(SegmentScannerTest, GroupsOfAllSizesAreWhole) {
     at = group.end();
   }
   EXPECT_EQ(digest, image.digest());
+  EXPECT_EQ(scanner->bytes_read(), image.end() - kSegmentHeaderBytes) << "some were read twice";
+}
+
+TEST_F(SegmentScannerTest, ReadsLittleForOneGroup) {
+  SegmentImage image(HeaderOf(1));
+  while (image.end() < 8 * kWindow) image.Group({std::string(5000, 'x')}, 0);
+  SegmentScanner* scanner = Scan(image.File());
+  Group group;
+  ASSERT_EQ(MustFind(scanner, image.offset(100), kNoLimit, &group), Found::kGroup);
+  EXPECT_EQ(scanner->bytes_read(), uint64_t{64} << 10);
+  ASSERT_EQ(MustFind(scanner, image.offset(5), kNoLimit, &group), Found::kGroup);
+  EXPECT_EQ(scanner->bytes_read(), uint64_t{128} << 10);
+  EXPECT_OK(scanner->CheckRecords(group));
 }
 
 TEST_F(SegmentScannerTest, BadRecordNamesItsOffsetInTheFile) {
@@ -179,6 +192,19 @@ TEST_F(SegmentScannerTest, SurveyOfZerosFindsNothing) {
   EXPECT_EQ(remnants.durable_lsn, 0u);
   EXPECT_EQ(remnants.groups_end, 5000u);
   EXPECT_EQ(remnants.nonzero_end, 5000u);
+}
+
+TEST_F(SegmentScannerTest, SurveyFindsTheLastByteThatIsNotZero) {
+  for (uint64_t size = 1; size < 200; ++size) {
+    for (uint64_t last = 0; last < size; ++last) {
+      std::string file(kSegmentHeaderBytes + size, '\0');
+      file[kSegmentHeaderBytes + last] = '\x80';
+      if (last % 3 == 0) file[kSegmentHeaderBytes] = 'x';
+      ASSERT_EQ(MustSurvey(Scan(file), kSegmentHeaderBytes, file.size()).nonzero_end,
+                kSegmentHeaderBytes + last + 1)
+          << size << " bytes";
+    }
+  }
 }
 
 TEST_F(SegmentScannerTest, SurveyFindsTheHighestWatermarkBehindDamage) {
