@@ -5,8 +5,9 @@
  * is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
  * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
  * few, the mutex's own fairness, how many committers a leader gathers, how the segment store makes
- * space. Condition variables and futexes never wake by themselves here: a spurious wake-up would
- * hide a lost one.
+ * space, and appends that reserve without the mutex (GroupCommit::TryAppend, GroupBuffer): here
+ * every reservation and CloseBuffer() exclude each other by the mutex. Condition variables and
+ * futexes never wake by themselves here: a spurious wake-up would hide a lost one.
  *
  * Claimed, in every reachable state:
  *   acknowledged => synced    assert in Acknowledge(): WaitDurable, callbacks, durable_lsn
@@ -22,8 +23,8 @@
  *   Close() loses nothing     assert in Close(), with CLOSE_EARLY as soon as the clients are done:
  *                             all that was accepted, from a callback too, is durable; each callback
  *                             was called
- *   a cut record is gone      assert in Wait(), HandOver(): who waits for it when it is cut is never
- *                             told of the record that gets its LSN later
+ *   a cut record is gone      assert in AcknowledgeWaiter(): who waits for it when it is cut is
+ *                             never told of the record that gets its LSN later
  *   no idle spinning          assert in RunFlusher(): a round that it leads does something
  *
  * Parameters: CLIENTS threads that each append OPS records, and after each wait, ask for a callback,
@@ -32,7 +33,7 @@
  * INTERVAL: flush_interval_micros is set. IO_FAILS: a write or a sync may fail. LATCH: so may the
  * store's thread. GATHER: the leader's sleep in Gather() with its wake-up, which must come before
  * the time is over. SPARES: every group begins a segment, which the store's thread makes, and only
- * when the last one was begun. TRUNCATE: one more thread cuts the log, then appends and waits.
+ * when the last one was begun. TRUNCATE: one more thread cuts the log, then may append and wait.
  * CLOSE_EARLY: see above. BUG_*: one line is broken; spin must find it.
  */
 #ifndef CLIENTS
@@ -732,6 +733,7 @@ inline Wait(me, level) {
         :: else
         fi;
         Round(true, level);
+#ifndef BUG_LEADER_DECIDES_TOO_LATE
         atomic {
           reached = REACHED(lsn, level);
           if
@@ -739,6 +741,7 @@ inline Wait(me, level) {
           :: else
           fi
         };
+#endif
         HandOver();
         if
         :: atomic { reached -> reached = false }; break
@@ -863,7 +866,7 @@ inline Latch() {
 #define LOCALS                                                                          \
   byte lsn, to, stop, b, i, last, was_durable, sync_to, w, kept, wake, next_leader, now; \
   mtype lacking;                                                                        \
-  bool ok, wake_copy, taken, reached                                                          \
+  bool ok, wake_copy, taken, reached                                                    \
   LOCALS_OF_GATHER LOCALS_OF_SPARES
 
 #ifdef GATHER
@@ -1049,12 +1052,15 @@ proctype Truncator() {
   :: cut = 1
   fi;
   TruncateAfter(TRUNCATOR);
-  Append(TRUNCATOR);
   if
-  :: lsn == 0 -> assert(failed)
-  :: else -> Wait(TRUNCATOR, kDurable)
+  :: true
+  :: Append(TRUNCATOR);
+     if
+     :: lsn == 0 -> assert(failed)
+     :: else -> Wait(TRUNCATOR, kDurable)
+     fi;
+     lsn = 0
   fi;
-  lsn = 0;
   clients_done++
 }
 #define DONE (clients_done == CLIENTS + 1)

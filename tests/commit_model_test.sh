@@ -70,6 +70,16 @@ holds commits_over_and_over -DCLIENTS=2 -DOPS=2 -DALL_WAIT_DURABLE -DIO_FAILS
 holds three_share_a_group -DCLIENTS=3 -DOPS=1 -DCAPACITY=2 -DALL_WAIT_DURABLE
 holds interval -DCLIENTS=2 -DOPS=1 -DINTERVAL -DIO_FAILS
 holds callback_appends -DCLIENTS=3 -DOPS=1 -DBUFFERS=1 -DCALLBACK_APPENDS -DROLES -DIO_FAILS
+close=(-DCLIENTS=2 -DOPS=1 -DBUFFERS=1 -DCALLBACK_APPENDS -DCLOSE_EARLY)
+holds close_beside_a_callback "${close[@]}" -DIO_FAILS -DLATCH
+gather=(-DCLIENTS=3 -DOPS=1 -DBUFFERS=1 -DCAPACITY=2 -DALL_WAIT_DURABLE -DGATHER)
+holds leader_gathers "${gather[@]}"
+spares=(-DCLIENTS=3 -DOPS=1 -DCALLBACK_APPENDS -DROLES -DSPARES)
+holds callback_awaits_a_spare "${spares[@]}"
+holds truncation -DCLIENTS=2 -DOPS=1 -DBUFFERS=1 -DROLES -DTRUNCATE
+one=(-DCLIENTS=1 -DOPS=1 -DTRUNCATE)
+holds truncation_any_failure "${one[@]}" -DIO_FAILS -DLATCH
+again=(-DCLIENTS=1 -DOPS=2 -DBUFFERS=1 -DTRUNCATE)
 
 two=(-DCLIENTS=2 -DOPS=2 -DALL_WAIT_DURABLE -DIO_FAILS)
 finds breakage_ack_before_sync 'assertion violated' "${two[@]}" -DBUG_ACK_BEFORE_SYNC
@@ -86,6 +96,26 @@ finds breakage_drain_forgets_room 'invalid end state' -DCLIENTS=3 -DOPS=1 -DBUFF
 # The engine once was so: the flusher in a callback waited for room that only it would have made.
 finds breakage_flusher_in_callback 'invalid end state' -DCLIENTS=3 -DOPS=1 -DBUFFERS=1 \
   -DCALLBACK_APPENDS -DROLES -DBUG_FLUSHER_IN_CALLBACK
+# So, too: Close() made everything durable and only then refused what a callback appended.
+finds breakage_closed_after_the_last_round 'assertion violated' "${close[@]}" \
+  -DBUG_CLOSED_AFTER_THE_LAST_ROUND
+finds breakage_gather_wakes_nobody 'assertion violated' "${gather[@]}" -DBUG_GATHER_WAKES_NOBODY
+# So, too: a callback waited for a spare that is made only behind the group that nobody wrote.
+finds breakage_waits_for_a_spare_in_vain 'invalid end state' "${spares[@]}" \
+  -DBUG_WAITS_FOR_A_SPARE_IN_VAIN
+finds breakage_nobody_drains_for_a_spare 'invalid end state' "${spares[@]}" \
+  -DBUG_FLUSHER_IN_CALLBACK
+# So, too: who waited for a record that was cut was told of the next one with its LSN.
+finds breakage_truncation_cuts_no_waiters 'assertion violated' "${one[@]}" \
+  -DBUG_TRUNCATION_CUTS_NO_WAITERS
+finds breakage_leader_decides_too_late 'assertion violated' "${one[@]}" \
+  -DBUG_LEADER_DECIDES_TOO_LATE
+finds breakage_truncation_leaves_callbacks 'assertion violated' "${one[@]}" \
+  -DBUG_TRUNCATION_LEAVES_CALLBACKS
+finds breakage_truncation_forgets_room 'invalid end state' "${again[@]}" \
+  -DALL_WAIT_DURABLE -DBUG_TRUNCATION_FORGETS_ROOM
+finds breakage_appends_while_truncating 'assertion violated' "${again[@]}" \
+  -DBUG_APPENDS_WHILE_TRUNCATING
 
 echo "$total states of the model"
 echo "$passed passed, $failed failed"
