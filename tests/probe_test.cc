@@ -448,6 +448,19 @@ TEST_F(DiskProbeTest, ChanceDoesNotWin) {
   }
 }
 
+// Nor are many that scatter so widely a reason to say that there is no difference.
+TEST_F(DiskProbeTest, WhatChanceMayHideIsNotSaidToBeEqual) {
+  std::mt19937_64 random(1);
+  disk_.noise = [&random] { return std::exp2(std::uniform_real_distribution<>(-1, 2)(random)); };
+  disk_.micros = [](SyncMethod, bool, size_t) { return 4000.0; };
+  disk_.growing_factor = 1.01;
+  disk_.unwritten_factor = 1;
+  const ProbeVerdict verdict = Choose(60 * kSecond);
+  EXPECT_THAT(verdict.warnings, IsEmpty());
+  EXPECT_THAT(verdict.reasons, Each(Not(HasSubstr("cost no more"))));
+  EXPECT_THAT(verdict.reasons, Each(Not(HasSubstr("is as fast as one of fresh"))));
+}
+
 TEST_F(DiskProbeTest, SaysWhatPreparationSaves) {
   const ProbeVerdict verdict = Choose();
   EXPECT_THAT(verdict.reasons,

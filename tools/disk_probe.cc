@@ -282,7 +282,7 @@ class Probe {
 
   // OK if `status` says that there is no such method or preparation here.
   absl::Status MarkUnavailable(size_t cost, const absl::Status& status) {
-    ProbeFile& file = files_[cost / kProbeSizeCount];
+    const ProbeFile& file = files_[cost / kProbeSizeCount];
     std::string what;
     if (file.direct_io() && absl::IsInvalidArgument(status)) {
       what = "no O_DIRECT on this file system";
@@ -293,7 +293,7 @@ class Probe {
     }
     const size_t first = cost / kProbeSizeCount * kProbeSizeCount;
     for (size_t i = first; i < first + kProbeSizeCount; ++i) result_.costs[i].unavailable = what;
-    return file.Remove();
+    return absl::OkStatus();
   }
 
   absl::Status RemoveFiles() {

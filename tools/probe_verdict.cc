@@ -36,6 +36,11 @@ Time TimeOf(const CommitCost& cost) {
 
 double Ratio(const Time& a, const Time& b) { return a.micros / b.micros; }
 
+// As sure as that: `a` costs no more than `b`.
+bool Matches(const Time& a, const Time& b) {
+  return Ratio(a, b) < kTieRatio && a.high / b.low < kTieRatio * kTieRatio;
+}
+
 bool Beats(const Time& a, const Time& b) { return Ratio(b, a) >= kTieRatio && a.high < b.low; }
 
 class Chooser {
@@ -145,7 +150,7 @@ class Chooser {
                               Ratio(Mean(kDefault), Mean(verdict_.method)), Times(verdict_.method),
                               Times(kDefault)));
     } else if (fastest_ == kDefault) {
-      Because(absl::StrCat(name, ", the default, is the fastest: ", Times(kDefault), "."));
+      Because(absl::StrCat(name, " is the default, and nothing is faster: ", Times(kDefault), "."));
     } else {
       const std::string tie = Ratio(Mean(kDefault), Mean(fastest_)) < kTieRatio
                                   ? "less than 15% apart"
@@ -199,7 +204,7 @@ class Chooser {
     const Time zeros = Of(Preparation::kZeros, size);
     const Time time = Of(preparation, size);
     const Comparison found = {size, Ratio(time, zeros), Beats(zeros, time)};
-    if (!found.slower && (few_ || found.ratio >= kTieRatio)) return std::nullopt;
+    if (!found.slower && (few_ || !Matches(time, zeros))) return std::nullopt;
     return found;
   }
 
