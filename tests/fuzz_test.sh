@@ -51,7 +51,7 @@ build() {
 
 # replay FUZZER FILE: one line to be pasted anywhere in this repository.
 replay() {
-  printf "To replay it: base64 -d <<<'%s' | gunzip >/tmp/found && " "$(gzip -9 -c "$2" | base64 -w 0)"
+  printf "To replay it: base64 -d <<<'%s' | gunzip >/tmp/found && " "$(gzip -9 -n -c "$2" | base64 -w 0)"
   printf 'bazel run --config=fuzz //tests/fuzz:%s -- /tmp/found\n' "$1"
 }
 
