@@ -356,6 +356,15 @@ TEST_F(DiskProbeTest, AFileThatCannotBeRemovedIsNamed) {
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("remove /disk/seawall-probe."));
 }
 
+TEST_F(DiskProbeTest, AFileThatWasNotMadeIsNotMissed) {
+  disk_.failing_call = 1;
+  disk_.failing_error = EROFS;
+  disk_.unlink_error = EROFS;
+  absl::StatusOr<ProbeResult> result = ProbeDisk("/disk", 1, Environment());
+  EXPECT_TRUE(absl::IsPermissionDenied(result.status())) << result.status();
+  EXPECT_THAT(std::string(result.status().message()), Not(HasSubstr("remove")));
+}
+
 TEST_F(DiskProbeTest, AForeignFileIsLeftAlone) {
   const std::string name = "/disk/seawall-probe." + std::to_string(getpid()) + ".7";
   disk_.sizes[name] = 5;

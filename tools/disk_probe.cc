@@ -90,7 +90,6 @@ class ProbeFile {
     file_.reset();
     if (!ours_) return absl::OkStatus();
     const int error = fs_->Unlink(path_);
-    // An open that failed may have made the file, or not.
     if (error != 0 && error != ENOENT) return ErrnoStatus(error, "remove", path_);
     ours_ = false;
     return absl::OkStatus();
@@ -106,7 +105,8 @@ class ProbeFile {
     open.create = true;
     open.exclusive = true;
     absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, path_, open);
-    ours_ = !absl::IsAlreadyExists(file.status());
+    // Refusing O_DIRECT, some kernels have made the file by then.
+    ours_ = file.ok() || absl::IsInvalidArgument(file.status());
     if (file.ok()) file_ = std::move(*file);
     return file.status();
   }
