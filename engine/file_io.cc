@@ -127,6 +127,18 @@ absl::Status WriteZeros(File* file, const std::string& path, uint64_t from, uint
   return absl::OkStatus();
 }
 
+absl::Status AllocateZeros(File* file, const std::string& path, uint64_t from, uint64_t to) {
+  int error;
+  do {
+    error = file->Allocate(from, to - from);
+  } while (error == EINTR);
+  if (error == EOPNOTSUPP || error == ENOSYS) {
+    return absl::UnimplementedError(absl::StrCat(path, ": no fallocate here"));
+  }
+  if (error != 0) return ErrnoStatus(error, "fallocate", path);
+  return WriteZeros(file, path, to - kBlockBytes, to);
+}
+
 std::string JoinPath(const std::string& directory, const std::string& name) {
   if (!directory.empty() && directory.back() == '/') return directory + name;
   return directory + "/" + name;

@@ -42,6 +42,11 @@ absl::Status SyncDirectory(FileSystem* fs, const std::string& directory);
 // Writes zeros over [from, to), in blocks of at most 1 MiB; all are multiples of 4096.
 absl::Status WriteZeros(File* file, const std::string& path, uint64_t from, uint64_t to);
 
+// Makes the file reach from `from` to `to`, multiples of 4096, without writing in between but for
+// the last block. Through a handle with O_DSYNC the new length is durable on return. Unimplemented
+// where the file system has no such call.
+absl::Status AllocateZeros(File* file, const std::string& path, uint64_t from, uint64_t to);
+
 // "a" and "b" to "a/b"; the directory that holds `path` ("." for a bare name).
 std::string JoinPath(const std::string& directory, const std::string& name);
 std::string ParentDirectory(const std::string& path);

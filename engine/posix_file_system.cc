@@ -50,6 +50,9 @@ class PosixFile : public File {
   IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
     return Transferred(pwrite(fd_, from, bytes, static_cast<off_t>(offset)));
   }
+  int Allocate(uint64_t offset, uint64_t bytes) override {
+    return ErrorOf(fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)));
+  }
   int Sync(SyncKind kind) override {
     return ErrorOf(kind == SyncKind::kData ? fdatasync(fd_) : fsync(fd_));
   }

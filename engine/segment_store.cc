@@ -8,6 +8,13 @@
 #include "engine/segment_scanner.h"
 
 namespace seawall {
+namespace {
+
+// What a writer in a hurry gets at once: few waits for it, and little that is not zeros when the
+// hurry is over.
+constexpr uint64_t kHurriedStepBytes = uint64_t{16} << 20;
+
+}  // namespace
 
 SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options)
     : fs_(fs), directory_(std::move(directory)), options_(options) {}
@@ -115,38 +122,83 @@ absl::Status SegmentStore::Do(Job job) {
   return absl::OkStatus();
 }
 
-absl::Status SegmentStore::Extend() {
-  std::shared_ptr<WritableSegment> file;
-  uint64_t from, to;
-  {
-    MutexLock lock(&mutex_);
-    const Prepared& current = prepared_[current_];
-    file = current.file;
-    from = current.allocated_bytes;
-    to = NextAllocation(from, options_);
-    while (to < std::min(wanted_, options_.segment_bytes)) to = NextAllocation(to, options_);
+// Zeros make the commits that follow cheap: the file system has nothing to note but the data. A
+// writer that is faster than they are written would wait for them, and pay for each byte twice; it
+// gets space by fallocate(2), where the first write of a block costs a note in the journal, which
+// few large writes do not feel.
+SegmentStore::Extension SegmentStore::PlanExtension() {
+  const Prepared& current = prepared_[current_];
+  Extension extension;
+  extension.file = current.file;
+  extension.from = extension.wanted = current.allocated_bytes;
+  extension.to = NextAllocation(extension.from, options_);
+  if (space_waiters_ > 0) extension.wanted = std::max(extension.wanted, wanted_);
+  while (extension.to < std::min(extension.wanted, options_.segment_bytes)) {
+    extension.to = NextAllocation(extension.to, options_);
   }
+  const Clock::time_point now = Clock::now();
+  const double seconds = std::chrono::duration<double>(now - planned_at_).count();
+  const double filled = static_cast<double>(filled_before_ + fill_ - planned_fill_);
+  const double zeros = static_cast<double>(extension.to - extension.from) * zero_seconds_per_byte_;
+  const double left = static_cast<double>(extension.from - std::min(extension.from, fill_));
+  // left / (filled / seconds) < zeros
+  extension.in_hurry = extension.wanted > extension.from || left * seconds < zeros * filled;
+  planned_at_ = now;
+  planned_fill_ = filled_before_ + fill_;
+  if (extension.in_hurry) {
+    extension.to = std::max(extension.to,
+                            std::min(extension.from + kHurriedStepBytes, options_.segment_bytes));
+  }
+  return extension;
+}
+
+absl::Status SegmentStore::Lengthen(Extension* extension) {
   // Synchronous writes through a handle of their own: fdatasync here would also cover records that
   // the committing thread has written, and if it failed, that thread's own sync might succeed on
   // pages that are marked clean and gone.
+  const std::string& path = extension->file->path;
   OpenOptions open = WriteOpenOptions(options_);
   open.data_sync = true;
-  absl::StatusOr<std::unique_ptr<File>> extender = OpenFile(fs_, file->path, open);
-  if (!extender.ok()) return RefuseOrFail(extender.status());
-  absl::Status status = WriteZeros(extender->get(), file->path, from, to);
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, path, open);
+  if (!file.ok()) return file.status();
+  if (extension->in_hurry) {
+    absl::Status status = AllocateZeros(file->get(), path, extension->from, extension->to);
+    if (absl::IsResourceExhausted(status) && extension->wanted < extension->to) {
+      // What is left of the disk may still do for those that wait.
+      extension->to = AlignUp(extension->wanted, kBlockBytes);
+      status = AllocateZeros(file->get(), path, extension->from, extension->to);
+    }
+    if (!absl::IsUnimplemented(status)) return status;
+    extension->in_hurry = false;
+  }
+  const Clock::time_point start = Clock::now();
+  absl::Status status = WriteZeros(file->get(), path, extension->from, extension->to);
+  MutexLock lock(&mutex_);
+  stats_.zero_bytes_written += extension->to - extension->from;
+  zero_seconds_per_byte_ = std::chrono::duration<double>(Clock::now() - start).count() /
+                           static_cast<double>(extension->to - extension->from);
+  return status;
+}
+
+absl::Status SegmentStore::Extend() {
+  Extension extension;
+  {
+    MutexLock lock(&mutex_);
+    extension = PlanExtension();
+  }
+  absl::Status status = Lengthen(&extension);
   if (!status.ok()) return RefuseOrFail(status);
   MutexLock control_lock(&control_mutex_);
   {
     MutexLock lock(&mutex_);
-    stats_.zero_bytes_written += to - from;
     for (Prepared& prepared : prepared_) {
-      if (prepared.generation == file->header.generation) prepared.allocated_bytes = to;
+      if (prepared.file == extension.file) prepared.allocated_bytes = extension.to;
     }
   }
   status = WriteControl();
   if (!status.ok()) return status;
   MutexLock lock(&mutex_);
-  if (prepared_[current_].file == file) allocated_ = to;
+  if (prepared_[current_].file == extension.file) allocated_ = extension.to;
   return absl::OkStatus();
 }
 
@@ -315,7 +367,7 @@ std::shared_ptr<WritableSegment> SegmentStore::TakeSpare() {
   if (Spares() == 0) return nullptr;
   ++current_;
   ++stats_.rollovers;
-  fill_ = 0;
+  filled_before_ += std::exchange(fill_, 0);
   wanted_ = 0;  // those who wait for the old one's find that it is not current any more
   progress_.NotifyAll();
   allocated_ = prepared_[current_].allocated_bytes;

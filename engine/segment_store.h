@@ -5,6 +5,7 @@
 #define SEAWALL_ENGINE_SEGMENT_STORE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -102,6 +103,8 @@ class SegmentStore {
   absl::Status MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   // A prepared segment that is not known to be sealed: CONTROL lists it.
   struct Prepared {
     uint64_t generation = 0;
@@ -116,6 +119,16 @@ class SegmentStore {
   bool MayPrepare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Do(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Extend() ABSL_LOCKS_EXCLUDED(mutex_);
+  // How the current segment is made longer.
+  struct Extension {
+    std::shared_ptr<WritableSegment> file;
+    uint64_t from = 0;
+    uint64_t to = 0;
+    uint64_t wanted = 0;    // somebody waits for this much; `from` if nobody does
+    bool in_hurry = false;  // zeros would come too late
+  };
+  Extension PlanExtension() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Lengthen(Extension* extension) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MakeSpare() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes)
@@ -173,6 +186,13 @@ class SegmentStore {
   uint32_t space_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t spare_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
+  // How fast the writer fills and the thread writes zeros: to tell which of them wins. Bytes filled
+  // before the current segment; what was filled in all when the last extension was planned, and
+  // when that was; what a byte of zeros takes, 0 if that is not known yet.
+  uint64_t filled_before_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t planned_fill_ ABSL_GUARDED_BY(mutex_) = 0;
+  Clock::time_point planned_at_ ABSL_GUARDED_BY(mutex_) = Clock::now();
+  double zero_seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation

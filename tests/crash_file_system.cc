@@ -77,6 +77,30 @@ class CrashFile final : public File {
     return Result(error, call.transferred);
   }
 
+  // Like a write of zeros behind the end, in the cache only: what a crash may leave of that is more
+  // than a kernel's fallocate leaves, never less.
+  int Allocate(uint64_t offset, uint64_t bytes) override {
+    FileSystemCall call = MakeCall(CallKind::kAllocate, path_);
+    call.offset = offset;
+    call.bytes = bytes;
+    call.may_change = true;
+    return kernel_->Run(&call, [&](size_t) {
+      if (!options_.write) return EBADF;
+      if (bytes == 0) return EINVAL;
+      if (offset >= kMaxFileBytes || bytes > kMaxFileBytes - offset) return EFBIG;
+      const std::string zeros(64 << 10, '\0');
+      const uint64_t end = offset + bytes;
+      for (uint64_t at = std::max(offset, kernel_->disk.Get(inode_)->size); at < end;) {
+        const size_t chunk = static_cast<size_t>(std::min<uint64_t>(end - at, zeros.size()));
+        const size_t written = kernel_->disk.Write(inode_, zeros.data(), chunk, at, kernel_->Now(),
+                                                   kernel_->max_sectors);
+        if (written < chunk) return ENOSPC;
+        at += written;
+      }
+      return 0;
+    });
+  }
+
   int Sync(SyncKind) override {
     FileSystemCall call = MakeCall(CallKind::kSync, path_);
     call.may_change = true;
@@ -301,6 +325,8 @@ const char* CallKindName(CallKind kind) {
       return "read";
     case CallKind::kWrite:
       return "write";
+    case CallKind::kAllocate:
+      return "allocate";
     case CallKind::kSync:
       return "sync";
     case CallKind::kSize:
@@ -332,6 +358,7 @@ const char* CallKindName(CallKind kind) {
 std::ostream& operator<<(std::ostream& out, const FileSystemCall& call) {
   out << "#" << call.ordinal << " " << CallKindName(call.kind) << " " << call.path;
   if (!call.to.empty()) out << " to " << call.to;
+  if (call.kind == CallKind::kAllocate) out << " [" << call.offset << ", +" << call.bytes << ")";
   if (call.kind == CallKind::kRead || call.kind == CallKind::kWrite) {
     out << " [" << call.offset << ", +" << call.bytes << ")";
     if (call.error == 0 && call.transferred != call.bytes) out << " = " << call.transferred;

@@ -28,6 +28,7 @@ class ForwardingFile : public File {
   IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
     return file_->PWrite(from, bytes, offset);
   }
+  int Allocate(uint64_t offset, uint64_t bytes) override { return file_->Allocate(offset, bytes); }
   int Sync(SyncKind kind) override { return file_->Sync(kind); }
   int Size(uint64_t* bytes) override { return file_->Size(bytes); }
   int TryLock() override { return file_->TryLock(); }

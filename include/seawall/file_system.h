@@ -8,6 +8,7 @@
 #ifndef SEAWALL_FILE_SYSTEM_H_
 #define SEAWALL_FILE_SYSTEM_H_
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,8 +23,8 @@ struct IoResult {
   size_t bytes = 0;
 };
 
-// An open file. Thread-safe: PRead, PWrite, Sync and Size may be called at once by any threads.
-// The destructor closes the file.
+// An open file. Thread-safe: PRead, PWrite, Allocate, Sync and Size may be called at once by any
+// threads. The destructor closes the file.
 class File {
  public:
   enum class SyncKind {
@@ -37,6 +38,10 @@ class File {
   virtual IoResult PRead(void* to, size_t bytes, uint64_t offset) = 0;
   // pwrite(2). Extends the file where it writes beyond its end.
   virtual IoResult PWrite(const void* from, size_t bytes, uint64_t offset) = 0;
+  // fallocate(2), mode 0: gives [offset, offset + bytes) a place on the disk and makes the file
+  // that long; what was not written there reads as zeros. Durable with the next sync. EOPNOTSUPP
+  // where there is no such call: zeros are written then.
+  virtual int Allocate(uint64_t /*offset*/, uint64_t /*bytes*/) { return EOPNOTSUPP; }
   // fdatasync(2) or fsync(2). After a failure the state of what was not yet synced is unknown.
   virtual int Sync(SyncKind kind) = 0;
   // fstat(2): the file's length.

@@ -97,6 +97,7 @@ enum class CallKind {
   kOpen,
   kRead,
   kWrite,
+  kAllocate,
   kSync,
   kSize,
   kLock,
@@ -119,8 +120,8 @@ struct FileSystemCall {
   CallKind kind = CallKind::kAny;
   std::string path;
   std::string to;       // kRename
-  uint64_t offset = 0;  // kRead, kWrite; kTruncate: the new size
-  size_t bytes = 0;     // kRead, kWrite: asked for
+  uint64_t offset = 0;  // kRead, kWrite, kAllocate; kTruncate: the new size
+  size_t bytes = 0;     // kRead, kWrite, kAllocate: asked for
   // It can change what is on disk or in the cache: reads cannot, nor can opens without create.
   bool may_change = false;
   // The result.
