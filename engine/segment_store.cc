@@ -163,9 +163,10 @@ absl::Status SegmentStore::Lengthen(Extension* extension) {
   if (!file.ok()) return file.status();
   if (extension->in_hurry) {
     absl::Status status = AllocateZeros(file->get(), path, extension->from, extension->to);
-    if (absl::IsResourceExhausted(status) && extension->wanted < extension->to) {
+    const uint64_t least = AlignUp(extension->wanted, kBlockBytes);
+    if (absl::IsResourceExhausted(status) && least > extension->from && least < extension->to) {
       // What is left of the disk may still do for those that wait.
-      extension->to = AlignUp(extension->wanted, kBlockBytes);
+      extension->to = least;
       status = AllocateZeros(file->get(), path, extension->from, extension->to);
     }
     if (!absl::IsUnimplemented(status)) return status;

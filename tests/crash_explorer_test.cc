@@ -271,6 +271,24 @@ TEST_P(CrashExplorerTest, Rollover) {
   });
 }
 
+// The first segment is made longer, with zeros ahead of the writer and then, for a record that does
+// not fit what is there, at once.
+TEST_P(CrashExplorerTest, LongerSegment) {
+  Explore(
+      "longer segment",
+      [](Explorer*, ModelledLog* log) {
+        log->options()->segment_bytes = 768 << 10;
+        log->options()->buffer_bytes = 512 << 10;
+        log->options()->max_record_bytes = 400 << 10;
+        EXPECT_STATUS_OK(log->Open());
+        EXPECT_STATUS_OK(log->Append(100, Durability::kDurable));
+        EXPECT_STATUS_OK(log->Append(300 << 10, Durability::kDurable));
+        EXPECT_STATUS_OK(log->Append(100, Durability::kDurable));
+        EXPECT_STATUS_OK(log->Append(300 << 10, Durability::kWritten));
+      },
+      3);
+}
+
 TEST_P(CrashExplorerTest, TrimAndRecycle) {
   Explore(
       "trim and recycle",

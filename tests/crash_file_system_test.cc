@@ -103,6 +103,22 @@ TEST(CrashFileSystemTest, TruncateLeavesZerosBehindTheEnd) {
   EXPECT_EQ(bytes, std::string(100, 'a') + std::string(3 * kSector - 100, '\0'));
 }
 
+TEST(CrashFileSystemTest, AllocatesZerosBehindTheEnd) {
+  CrashFileSystem fs;
+  std::unique_ptr<File> file = MustOpen(&fs, "/f");
+  ASSERT_EQ(file->PWrite("abc", 3, 0).error, 0);
+  ASSERT_EQ(file->Allocate(1, 3 * kSector), 0);
+  std::string expected(3 * kSector + 1, '\0');
+  expected.replace(0, 3, "abc");
+  std::string bytes;
+  ASSERT_EQ(fs.GetFile("/f", &bytes), 0);
+  EXPECT_EQ(bytes, expected);
+  EXPECT_EQ(file->Allocate(0, 0), EINVAL);
+  EXPECT_EQ(file->Allocate(0, UINT64_MAX), EFBIG);
+  fs.SetSpaceLimit(6 * kSector);
+  EXPECT_EQ(file->Allocate(0, 100 * kSector), ENOSPC);
+}
+
 TEST(CrashFileSystemTest, AllFilesOfSeveralFolders) {
   CrashFileSystem fs;
   // Names too long to be stored inside a std::string.

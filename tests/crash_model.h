@@ -67,6 +67,8 @@ class ModelledLog {
   Log* log() { return log_.get(); }
   Lsn last_lsn() const;
   std::vector<World> worlds() const;
+  // For the next Open().
+  Options* options() { return &options_; }
   void set_file_system(FileSystem* fs) { options_.file_system = fs; }
 
  private:

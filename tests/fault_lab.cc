@@ -291,7 +291,7 @@ bool Lab::OnlyInvisible() const {
     for (const FileSystemCall& call : calls) {
       if (call.error == EINTR && call.kind != CallKind::kOpen && call.kind != CallKind::kRead &&
           call.kind != CallKind::kWrite && call.kind != CallKind::kLock &&
-          call.kind != CallKind::kTruncate) {
+          call.kind != CallKind::kTruncate && call.kind != CallKind::kAllocate) {
         return false;
       }
     }

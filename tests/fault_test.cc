@@ -52,6 +52,8 @@ std::vector<int> ErrorsOf(CallKind kind) {
       return {EINTR, EIO, EAGAIN, EBADF, EINVAL, ENOMEM};
     case CallKind::kWrite:
       return {EINTR, EIO, ENOSPC, EDQUOT, EAGAIN, EBADF, EINVAL, EROFS};
+    case CallKind::kAllocate:
+      return {EINTR, EIO, ENOSPC, EDQUOT, EBADF, EINVAL, EOPNOTSUPP};
     case CallKind::kSync:
       return {EINTR, EIO, ENOSPC, EDQUOT, EROFS, EBADF, EINVAL};
     case CallKind::kSyncDirectory:
@@ -160,6 +162,14 @@ void Reading(Lab* lab) {
   lab->Read();
 }
 
+// A writer that fills the segment faster than zeros come.
+void Hurry(Lab* lab) {
+  lab->Open();
+  lab->AppendBatch(2, 126 << 10, Durability::kWritten);  // more than a new segment has
+  lab->Append(100);
+  lab->Append(200 << 10);
+}
+
 // A tail of more than a mebibyte stays where it is, and its unproven end is copied.
 void BigTail(Lab* lab) {
   lab->Open();
@@ -202,6 +212,7 @@ std::vector<Case> Cases() {
           {"CloseAndReopen", CloseAndReopen, nullptr, 2},
           {"KilledThenOpened", KilledThenOpened, nullptr, 2},
           {"Reading", Reading, nullptr, 3},
+          {"Hurry", Hurry, big, 3},
           {"BigTail", BigTail, big, 11}};
 }
 

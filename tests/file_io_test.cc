@@ -35,6 +35,11 @@ class ScriptedFile : public File {
     std::memcpy(contents.data() + offset, from, result.bytes);
     return result;
   }
+  int Allocate(uint64_t offset, uint64_t bytes) override {
+    const int error = Answer(0).error;
+    if (error == 0) contents.resize(std::max<size_t>(contents.size(), offset + bytes), '.');
+    return error;
+  }
   int Sync(SyncKind kind) override {
     last_kind = kind;
     return Answer(0).error;
@@ -179,6 +184,21 @@ TEST(WriteZerosTest, FailureStops) {
   EXPECT_TRUE(Fails(WriteZeros(&file, "f", 0, uint64_t{3} << 20),
                     absl::StatusCode::kResourceExhausted, {"at offset 1048576"}));
   EXPECT_EQ(file.calls, 2);
+}
+
+TEST(AllocateZerosTest, WritesTheLastBlockOnly) {
+  ScriptedFile file({{EINTR, 0}, {0, 0}});
+  ASSERT_OK(AllocateZeros(&file, "f", kBlockBytes, 3 * kBlockBytes));
+  EXPECT_EQ(file.contents, std::string(2 * kBlockBytes, '.') + std::string(kBlockBytes, '\0'));
+}
+
+TEST(AllocateZerosTest, TellsWhatIsMissing) {
+  ScriptedFile none({{EOPNOTSUPP, 0}});
+  EXPECT_TRUE(absl::IsUnimplemented(AllocateZeros(&none, "f", 0, kBlockBytes)));
+  ScriptedFile full({{ENOSPC, 0}});
+  EXPECT_TRUE(Fails(AllocateZeros(&full, "f", 0, kBlockBytes), absl::StatusCode::kResourceExhausted,
+                    {"fallocate f"}));
+  EXPECT_EQ(full.calls, 1);
 }
 
 // ---- Syncing: what failed once is never asked again.

@@ -63,6 +63,11 @@ TEST_F(PosixFileSystemTest, WritesAndReadsAtOffsets) {
   EXPECT_EQ(file->Sync(File::SyncKind::kFull), 0);
   EXPECT_EQ(file->Truncate(3), 0);
   EXPECT_EQ(ReadFile(dir_ / "f"), std::string(3, '\0'));
+  const int error = file->Allocate(2, 7);
+  if (error == EOPNOTSUPP) GTEST_SKIP() << "no fallocate on this file system";
+  EXPECT_EQ(error, 0);
+  EXPECT_EQ(ReadFile(dir_ / "f"), std::string(9, '\0'));
+  EXPECT_EQ(file->Allocate(0, 0), EINVAL);
 }
 
 TEST_F(PosixFileSystemTest, ReadOnlyFileCannotBeWritten) {
