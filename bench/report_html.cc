@@ -1,6 +1,7 @@
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "bench/plots.h"
 #include "bench/report.h"
+#include "bench/svg.h"
 
 namespace seawall::bench {
 namespace {
@@ -13,10 +14,18 @@ constexpr const char kHead[] = R"(<!doctype html>
 <style>
 :root {
   color-scheme: light dark;
-  --paper: #ffffff; --ink: #1c2024; --faint: #6a737d; --line: #d5dae0; --mark: #eef4fb;
+  --paper: #ffffff; --ink: #1c2024; --faint: #6a737d; --line: #e1e5ea; --mark: #eaf2fd;
+  --series-0: #0b62d6; --series-1: #d1495b; --series-2: #8f2d56; --series-3: #c77800;
+  --series-4: #6b8e23; --series-5: #17897d; --series-6: #7b5ea7; --series-7: #8a5a2b;
+  --series-8: #118a3c; --series-9: #c2339b;
 }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #14171a; --ink: #e4e7ea; --faint: #99a2ab; --line: #3a4047; --mark: #1d2a38; }
+  :root {
+    --paper: #14171a; --ink: #e4e7ea; --faint: #99a2ab; --line: #2f353b; --mark: #1b2b40;
+    --series-0: #5aa7ff; --series-1: #ff7b8a; --series-2: #d887b0; --series-3: #ffb347;
+    --series-4: #b5d15f; --series-5: #5fd3c4; --series-6: #b79ce6; --series-7: #d9a06b;
+    --series-8: #5fd080; --series-9: #f08ad6;
+  }
 }
 body { margin: 2rem auto; padding: 0 1rem; max-width: 76rem; background: var(--paper);
        color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
@@ -27,15 +36,13 @@ th { color: var(--faint); font-weight: normal; border-bottom: 1px solid var(--li
 td:first-child, th:first-child { text-align: left; padding-left: .3rem; }
 tr.seawall td { background: var(--mark); font-weight: 600; }
 tr.floor td { color: var(--faint); }
+.plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); }
+figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; margin-bottom: .3rem; }
+svg { width: 100%; height: auto; font-family: system-ui, sans-serif; }
 .scroll { overflow-x: auto; }
 .error { color: #c62828; }
 </style>
 )";
-
-std::string Escape(const std::string& text) {
-  return absl::StrReplaceAll(text,
-                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
-}
 
 std::string Html(const Table& table) {
   std::string html =
@@ -73,6 +80,10 @@ std::string HtmlReport(const Results& results, const Environment& environment) {
   for (const std::string& error : results.Errors()) {
     absl::StrAppend(&html, "<p class=\"error\">FAILED: ", Escape(error), "</p>\n");
   }
+  html += "<div class=\"plots\">\n";
+  for (const LinePlot& plot : LinePlots(results)) html += ToSvg(plot);
+  for (const BarPlot& plot : BarPlots(results)) html += ToSvg(plot);
+  html += "</div>\n";
   for (const Table& table : OverviewTables(results)) html += Html(table);
   html += PeersTable(results);
   html += "<details><summary>All figures</summary>\n";
