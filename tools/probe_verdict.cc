@@ -56,8 +56,9 @@ class Chooser {
     if (TooFastForADisk(kDefault)) return std::move(verdict_);
     ExplainLosers();
     ExplainRecycling();
-    ExplainPreparation(Preparation::kGrowing, "A growing file",
-                       "each commit also stores the file's new length");
+    ExplainPreparation(
+        Preparation::kGrowing, "A growing file",
+        "each commit also stores the file's new length, and where its new blocks are");
     ExplainPreparation(Preparation::kAllocated, "A file allocated without writing",
                        "the first write to a block also stores that it is written");
     ExplainDeviceBytes();
@@ -212,14 +213,18 @@ class Chooser {
                           const std::string& because) {
     const std::optional<Comparison> found = CompareToZeros(preparation);
     if (!found.has_value()) return;
-    if (found->slower) {
-      Because(
-          absl::StrFormat("%s costs %.1fx for %s: %s. Seawall writes zeros ahead, so you do not "
-                          "pay that.",
-                          name, found->ratio, NameOf(found->size), because));
-    } else {
+    if (!found->slower) {
       Because(absl::StrCat(name, " would cost no more than zeros written ahead, on this disk."));
+      return;
     }
+    const auto ratio = [&](ProbeSize size) {
+      return absl::StrFormat("%.1fx for %s",
+                             Ratio(Of(preparation, size), Of(Preparation::kZeros, size)),
+                             NameOf(size));
+    };
+    Because(absl::StrCat(name, " costs ", ratio(ProbeSize::kRecord), " and ",
+                         ratio(ProbeSize::kGroup), ": ", because,
+                         ". Seawall writes zeros ahead, so you do not pay that."));
   }
 
   void ExplainRecycling() {
