@@ -159,7 +159,7 @@ const char* NameOf(Preparation preparation) {
 
 // Fewer digits where they mean nothing.
 std::string FormatTime(double micros) {
-  return absl::StrFormat(micros < 10 ? "%.1f" : "%.0f", micros);
+  return absl::StrFormat("%.*f", micros < 10 ? 1 : 0, micros);
 }
 
 // One table: a row for each method, a column for each preparation.
