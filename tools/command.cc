@@ -43,8 +43,8 @@ ExitCode Fail(const std::string& command, const absl::Status& status,
 }
 
 ExitCode FailUsage(const std::string& command, const std::string& problem) {
-  std::fprintf(stderr, "seawall %s: %s\nSee `seawall %s --help`.\n", command.c_str(),
-               problem.c_str(), command.c_str());
+  const std::string name = command.empty() ? "seawall" : "seawall " + command;
+  std::fprintf(stderr, "%s: %s\nSee `%s --help`.\n", name.c_str(), problem.c_str(), name.c_str());
   return kExitCouldNotRun;
 }
 

@@ -41,6 +41,7 @@ Command ProbeCommand();
 // what its code suggests for a log.
 ExitCode Fail(const std::string& command, const absl::Status& status);
 ExitCode Fail(const std::string& command, const absl::Status& status, const std::string& next_step);
+// Likewise; `command` is empty if none is known.
 ExitCode FailUsage(const std::string& command, const std::string& problem);
 
 // From --framing. False if that is neither "lines" nor "length".

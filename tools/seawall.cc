@@ -2,18 +2,25 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "engine/format.h"
 #include "tools/command.h"
-#include "tools/command_line.h"
 #include "tools/output.h"
 
 namespace seawall {
@@ -74,6 +81,83 @@ ExitCode Print(const std::string& text) {
   return kExitCouldNotRun;
 }
 
+const Command* FindCommand(const std::vector<Command>& commands, const std::string& name) {
+  auto found = absl::c_find_if(commands, [&](const Command& c) { return c.name == name; });
+  return found == commands.end() ? nullptr : &*found;
+}
+
+ExitCode FailUnknown(const std::string& name) {
+  return FailUsage("", absl::StrCat("no command named \"", name, "\""));
+}
+
+// What has to be known before Abseil parses: it would answer --help with a list of all flags.
+struct Preview {
+  bool help = false;
+  bool version = false;
+  std::string command;  // the first word; empty if there is none
+};
+
+Preview LookAhead(int argc, char** argv) {
+  const auto is_end = [](const char* argument) { return std::strcmp(argument, "--") == 0; };
+  std::vector<std::string> words(argv + 1, std::find_if(argv + 1, argv + argc, is_end));
+  const auto has = [&words](std::initializer_list<const char*> forms) {
+    return absl::c_find_first_of(words, forms) != words.end();
+  };
+  Preview preview;
+  preview.help = has({"--help", "-help", "-h"});
+  preview.version = has({"--version", "-version", "-V"});
+  words.erase(std::remove_if(words.begin(), words.end(),
+                             [](const std::string& word) { return word[0] == '-'; }),
+              words.end());
+  if (!words.empty() && words.front() == "help") {
+    preview.help = true;
+    words.erase(words.begin());
+  }
+  if (!words.empty()) preview.command = words.front();
+  return preview;
+}
+
+// The name of the command whose flags Abseil parses; nullptr if it does not.
+const std::string* parsing = nullptr;
+
+// Abseil ends the process with status 1 if a flag is wrong, which means damage here, and with 0 for
+// flags of its own (--only_check_args), which means a sound log.
+std::vector<std::string> ParseFlags(int argc, char** argv, const std::string& command) {
+  std::atexit([] {
+    if (parsing == nullptr) return;
+    FailUsage(*parsing, "its flags were not accepted");
+    std::fflush(nullptr);
+    std::_Exit(kExitCouldNotRun);
+  });
+  parsing = &command;
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  parsing = nullptr;
+  return std::vector<std::string>(rest.begin() + 1, rest.end());
+}
+
+// A flag that is set and that the command does not have: Abseil's are global, and one that is
+// accepted and ignored would be a promise not kept.
+std::string ForeignFlag(const Command& command) {
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (absl::c_linear_search(command.flags, name)) continue;
+    if (flag->CurrentValue() != flag->DefaultValue()) return std::string(name);
+  }
+  return "";
+}
+
+ExitCode RunCommand(const std::vector<Command>& commands, std::vector<std::string> arguments) {
+  const std::string name = arguments.front();
+  const Command* command = FindCommand(commands, name);
+  if (command == nullptr) return FailUnknown(name);
+  const std::string foreign = ForeignFlag(*command);
+  if (!foreign.empty()) {
+    return FailUsage(name, absl::StrCat("it has no flag --", foreign, "; it has --",
+                                        absl::StrJoin(command->flags, ", --")));
+  }
+  arguments.erase(arguments.begin());
+  return command->run(arguments);
+}
+
 int Main(int argc, char** argv) {
   HoldStandardStreams();
   // `bazel run` starts us elsewhere; DIR is meant from where the user is.
@@ -83,25 +167,19 @@ int Main(int argc, char** argv) {
   // Whatever was inherited: a reader that has seen enough (| head) ends us quietly.
   std::signal(SIGPIPE, SIG_DFL);
   const std::vector<Command> commands = AllCommands();
-  const CommandLine line = ParseCommandLine(argc, argv, commands);
-  if (line.wish == CommandLine::Wish::kVersion) {
+  const Preview preview = LookAhead(argc, argv);
+  const Command* command = FindCommand(commands, preview.command);
+  if (preview.help && command != nullptr) return Print(command->help);
+  if (preview.help) {
+    return preview.command.empty() ? Print(Help(commands)) : FailUnknown(preview.command);
+  }
+  if (preview.version)
     return Print(absl::StrFormat("seawall, format version %u\n", kFormatVersion));
-  }
-  if (!line.problem.empty() && line.command != nullptr) {
-    return FailUsage(line.command->name, line.problem);
-  }
-  if (!line.problem.empty()) {
-    std::fprintf(stderr, "seawall: %s\nSee `seawall --help`.\n", line.problem.c_str());
-    return kExitCouldNotRun;
-  }
-  if (line.wish == CommandLine::Wish::kHelp) {
-    return Print(line.command == nullptr ? Help(commands) : line.command->help);
-  }
-  if (line.command == nullptr) {
-    std::fputs(Help(commands).c_str(), stderr);
-    return kExitCouldNotRun;
-  }
-  return line.command->run(line.arguments);
+  const std::vector<std::string> arguments =
+      ParseFlags(argc, argv, command == nullptr ? "" : command->name);
+  if (!arguments.empty()) return RunCommand(commands, arguments);
+  std::fputs(Help(commands).c_str(), stderr);
+  return kExitCouldNotRun;
 }
 
 }  // namespace
