@@ -173,8 +173,9 @@ int Main(int argc, char** argv) {
   if (preview.help) {
     return preview.command.empty() ? Print(Help(commands)) : FailUnknown(preview.command);
   }
-  if (preview.version)
+  if (preview.version) {
     return Print(absl::StrFormat("seawall, format version %u\n", kFormatVersion));
+  }
   const std::vector<std::string> arguments =
       ParseFlags(argc, argv, command == nullptr ? "" : command->name);
   if (!arguments.empty()) return RunCommand(commands, arguments);
