@@ -31,7 +31,7 @@ ABSL_FLAG(std::vector<std::string>, peers, {}, "names, see --list; floors always
 ABSL_FLAG(std::vector<std::string>, threads, {}, "numbers of threads, of commit and append");
 ABSL_FLAG(std::vector<std::string>, sizes, {}, "record sizes: 128,1K,1M");
 ABSL_FLAG(int, rounds, 0, "how often each point is measured; default 5, with --quick 3");
-ABSL_FLAG(double, seconds, 0, "for each point; default 1, with --quick 0.25");
+ABSL_FLAG(double, seconds, 0, "for each point; default 0.75, with --quick 0.25");
 ABSL_FLAG(std::string, dir, "", "a directory on the disk to be measured; default: the current one");
 ABSL_FLAG(bool, quick, false, "few points, under three minutes");
 ABSL_FLAG(bool, smoke, false, "only shows that it works, in seconds");
@@ -251,7 +251,7 @@ int Main() {
   options.season = !wanted.smoke;
   if (wanted.quick || wanted.smoke) options.append_bytes /= wanted.smoke ? 64 : 4;
   if (wanted.quick || wanted.smoke) options.replay_bytes /= wanted.smoke ? 64 : 4;
-  if (options.seconds <= 0) options.seconds = wanted.smoke ? 0.02 : wanted.quick ? 0.25 : 1;
+  if (options.seconds <= 0) options.seconds = wanted.smoke ? 0.02 : wanted.quick ? 0.25 : 0.75;
 
   struct sigaction action = {};
   action.sa_handler = OnInterrupt;

@@ -148,7 +148,13 @@ std::string ToSvg(const LinePlot& plot) {
     svg += Rule(kLeft, y(tick), kRight, y(tick));
     svg += Text(kLeft - 7, y(tick) + 4, "end", ShortNumber(tick));
   }
-  for (const auto& [at, name] : plot.x_ticks) svg += Text(x(at), kBottom + 18, "middle", name);
+  double labelled_to = 0;
+  for (const auto& [at, name] : plot.x_ticks) {
+    const double half = static_cast<double>(name.size()) * 3.5 + 2;
+    if (x(at) - half < labelled_to) continue;  // would lie on the one before
+    svg += Text(x(at), kBottom + 18, "middle", name);
+    labelled_to = x(at) + half;
+  }
   svg += Text((kLeft + kRight) / 2, kHeight - 6, "middle", plot.x_title);
   std::vector<Label> labels;
   for (const LinePlot::Series& series : plot.series) {
