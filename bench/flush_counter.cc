@@ -49,6 +49,9 @@ int NoteOpen(int fd, int flags) {
   return fd;
 }
 
+// The number may come back as something else that is written to: a pipe, an eventfd.
+void NoteClose(int fd) { NoteOpen(fd, 0); }
+
 bool IsSyncWrite(const iocb& request) {
   if (request.aio_lio_opcode == IOCB_CMD_FSYNC || request.aio_lio_opcode == IOCB_CMD_FDSYNC) {
     return true;
@@ -95,6 +98,12 @@ SEAWALL_INTERPOSE_OPEN(open64)
   }
 SEAWALL_INTERPOSE_OPENAT(openat)
 SEAWALL_INTERPOSE_OPENAT(openat64)
+
+extern "C" int close(int fd) {
+  static auto* const next = Next<int(int)>("close");
+  NoteClose(fd);
+  return next(fd);
+}
 
 extern "C" int fsync(int fd) {
   static auto* const next = Next<int(int)>("fsync");
@@ -146,7 +155,7 @@ SEAWALL_INTERPOSE_PWRITEV(pwritev64)
 SEAWALL_INTERPOSE_PWRITEV2(pwritev2)
 SEAWALL_INTERPOSE_PWRITEV2(pwritev64v2)
 
-// Linux AIO has no functions in the C library.
+// Linux AIO has no functions in the C library, and libuv closes files by number.
 extern "C" long syscall(long number, ...) {
   static auto* const next = Next<long(long, ...)>("syscall");
   va_list list;
@@ -154,6 +163,7 @@ extern "C" long syscall(long number, ...) {
   long argument[6];
   for (long& each : argument) each = va_arg(list, long);
   va_end(list);
+  if (number == SYS_close) NoteClose(static_cast<int>(argument[0]));
   const long result =
       next(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
   if (number == SYS_io_getevents || number == SYS_io_pgetevents) {

@@ -22,8 +22,9 @@ namespace fs = std::filesystem;
 class RunDirectory {
  public:
   explicit RunDirectory(const std::string& parent) : parent_(parent), path_(parent + "/run") {
-    fs::remove_all(path_);
-    fs::create_directory(path_);
+    std::error_code error;  // the peer will say what it could not open
+    fs::remove_all(path_, error);
+    fs::create_directory(path_, error);
   }
   ~RunDirectory() {
     std::error_code error;

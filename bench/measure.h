@@ -14,7 +14,7 @@ namespace seawall::bench {
 
 struct MeasureOptions {
   std::string directory;  // runs take place in a directory below it, which goes away
-  const DeviceFlushes* device = nullptr;
+  const DeviceFlushes* device = nullptr;  // of its disk; not null
   double seconds = 1;
   bool season = true;
   uint64_t append_bytes = uint64_t{256} << 20;  // of payload; or what comes in `seconds`

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -148,6 +149,13 @@ TEST(FlushCounterTest, CountsSyncsAndSynchronousWrites) {
   ASSERT_EQ(write(synced, "x", 1), 1);
   EXPECT_EQ(FlushCount() - before, 2u);
   close(synced);
+
+  const int event = eventfd(0, EFD_CLOEXEC);
+  ASSERT_EQ(event, synced);  // the number that was closed
+  const uint64_t one = 1;
+  ASSERT_EQ(write(event, &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+  EXPECT_EQ(FlushCount() - before, 2u);
+  close(event);
 }
 
 std::vector<PeerInfo> TwoPeers() {

@@ -154,7 +154,8 @@ class WiredTiger : public Peer {
   info.name = "wiredtiger";
   info.title = "WiredTiger";
   info.version = absl::StrCat(major, ".", minor, ".", patch);
-  info.notes = "inserts into a logged table, transaction_sync=(enabled=true,method=fsync)";
+  info.notes =
+      "inserts into a logged table, transaction_sync=(enabled=true,method=fsync); replays 2 MiB";
   info.replay = true;
   info.most_replay_bytes = uint64_t{2} << 20;
   info.order = 16;
