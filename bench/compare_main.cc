@@ -1,5 +1,6 @@
 // Runs Seawall, bare loops, and other logs on the same workloads: bench/compare --help.
 #include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -131,7 +132,10 @@ class Progress {
     what_ = absl::StrFormat("[%d/%d] round %d/%d  %s  %s  %d thr.  %s", done_ + 1, runs_, run.round,
                             rounds_, absl::string_view(workload.data(), workload.size()),
                             SizeName(run.point.record_bytes), run.point.threads, run.peer->title);
-    if (terminal_) absl::FPrintF(stderr, "\r\033[K%s  %s", what_, Left());
+    if (terminal_) {
+      const std::string line = what_ + "  " + Left();
+      absl::FPrintF(stderr, "\r\033[K%s", line.substr(0, TerminalWidth() - 1));
+    }
   }
 
   void End(const Results::Run& run) {
@@ -153,6 +157,13 @@ class Progress {
     const absl::Duration each = (absl::Now() - start_) / static_cast<double>(done_);
     const absl::Duration left = each * static_cast<double>(runs_ - done_);
     return absl::StrFormat("%d min left", absl::ToInt64Minutes(left) + 1);
+  }
+
+  // A line that wraps could not be written over.
+  static size_t TerminalWidth() {
+    winsize size;
+    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : 80;
   }
 
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
@@ -257,10 +268,12 @@ int Main() {
   action.sa_handler = OnInterrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
-  const Environment environment = Describe(scratch.path(), device.Count().has_value(), wanted.seed,
-                                           plan->back().round, options.seconds);
+  Environment environment = Describe(scratch.path(), device.Count().has_value(), wanted.seed,
+                                     plan->back().round, options.seconds);
   absl::FPrintF(stderr, "%d runs, seed %u, in %s\n", plan->size(), wanted.seed, parent);
-  return Report(RunPlan(*plan, *peers, options), environment);
+  const Results results = RunPlan(*plan, *peers, options);
+  if (interrupted) environment.emplace_back("interrupted", "these are the runs so far");
+  return Report(results, environment);
 }
 
 }  // namespace
