@@ -9,10 +9,12 @@
 
 namespace seawall {
 
-SegmentWalk::SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor)
+SegmentWalk::SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor,
+                         AlignedBuffer buffer)
     : directory_(std::move(directory)),
       segment_(std::move(segment)),
       visitor_(visitor),
+      buffer_(std::move(buffer)),
       next_lsn_(segment_.base_lsn) {}
 
 absl::Status SegmentWalk::Open() {
@@ -27,9 +29,14 @@ absl::Status SegmentWalk::Open() {
   return error == 0 ? absl::OkStatus() : ErrnoStatus(error, "fstat", segment_.path);
 }
 
-// With an empty read buffer.
+// Nothing that was read before is used.
 void SegmentWalk::ReadAgain() {
-  scanner_ = std::make_unique<SegmentScanner>(file_.get(), segment_.path, segment_.salt);
+  scanner_ =
+      std::make_unique<SegmentScanner>(file_.get(), segment_.path, segment_.salt, TakeBuffer());
+}
+
+AlignedBuffer SegmentWalk::TakeBuffer() {
+  return scanner_ == nullptr ? std::move(buffer_) : scanner_->TakeBuffer();
 }
 
 absl::StatusOr<WalkEnd> SegmentWalk::Run() {
@@ -56,6 +63,10 @@ absl::StatusOr<SegmentWalk::Step> SegmentWalk::VisitGroup() {
     case SegmentVisitor::Wish::kStop:
       return Step::kStopped;
     case SegmentVisitor::Wish::kSkipGroup:
+      break;
+    case SegmentVisitor::Wish::kCheck:
+      if (!scanner_->CheckRecords(group_).ok()) return PassBadGroup();
+      visitor_->OnSoundGroup(group_);
       break;
     case SegmentVisitor::Wish::kRecords: {
       // Checked as a whole before any is handed out: none is handed out twice.

@@ -18,11 +18,18 @@ namespace seawall {
 
 class SegmentVisitor {
  public:
-  enum class Wish { kRecords, kSkipGroup, kStop };
+  enum class Wish {
+    kRecords,    // check the records and hand them out
+    kCheck,      // check them, and hand them out only if one of them is bad
+    kSkipGroup,  // neither
+    kStop,
+  };
 
   virtual ~SegmentVisitor() = default;
-  // A group with a valid header. Only for kRecords are its records checked.
+  // A group with a valid header.
   virtual Wish OnGroup(const Group& group) = 0;
+  // For kCheck: all records of the group are good.
+  virtual void OnSoundGroup(const Group&) {}
   // A record that was checked, at `offset` of the file. False stops the walk.
   virtual bool OnRecord(const Record& record, uint64_t offset) = 0;
   virtual bool OnProblem(const Problem& problem) = 0;
@@ -38,12 +45,16 @@ enum class WalkEnd {
 // any. Fails when the file cannot be read; damage goes to the visitor.
 class SegmentWalk {
  public:
-  SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor);
+  // `buffer`: that of a walk before, to go on with.
+  SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor,
+              AlignedBuffer buffer = AlignedBuffer());
 
   absl::StatusOr<WalkEnd> Run();
 
   // The record behind the last one that was passed, damaged ones included.
   Lsn next_lsn() const { return next_lsn_; }
+  // For the next walk; this one is done.
+  AlignedBuffer TakeBuffer();
 
  private:
   enum class Step { kNext, kStopped, kLeft, kEnd };
@@ -61,6 +72,7 @@ class SegmentWalk {
   const std::string directory_;
   const SegmentRef segment_;
   SegmentVisitor* const visitor_;
+  AlignedBuffer buffer_;  // until there is a scanner
 
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;

@@ -66,8 +66,10 @@ class Verifier : public SegmentVisitor {
   Wish OnGroup(const Group& group) override {
     ++groups_;
     bytes_ += group.header.group_bytes;
-    return Wish::kRecords;
+    return Wish::kCheck;
   }
+  void OnSoundGroup(const Group& group) override { records_ += group.header.record_count; }
+  // Of a group with a bad record: those before it.
   bool OnRecord(const Record&, uint64_t) override {
     ++records_;
     return true;
@@ -118,7 +120,9 @@ class Verifier : public SegmentVisitor {
     absl::Status status = copies.CheckHeader(segment);
     if (!status.ok()) return status;
     const uint64_t records = records_, groups = groups_, bytes = bytes_;
-    absl::StatusOr<WalkEnd> end = SegmentWalk(view_.directory, segment, this).Run();
+    SegmentWalk walk(view_.directory, segment, this, std::move(buffer_));
+    absl::StatusOr<WalkEnd> end = walk.Run();
+    buffer_ = walk.TakeBuffer();
     if (absl::IsUnavailable(end.status())) {
       OnProblem({segment.path, 0, "a file that can be read", std::string(end.status().message()),
                  "what is in it from there on was not checked", 0});
@@ -205,6 +209,7 @@ class Verifier : public SegmentVisitor {
   const LogView& view_;
   Output* const output_;
   const bool json_;
+  AlignedBuffer buffer_;
   std::vector<Problem> problems_;
   uint64_t records_ = 0;
   uint64_t groups_ = 0;
