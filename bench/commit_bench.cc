@@ -24,7 +24,7 @@
 //     CopyAndWrite/B          memcpy + XXH3 into a buffer, pwrite when it is full, fdatasync when a
 //                             segment is
 //   Replay/B                  Reader::OpenReadOnly and Next to the end
-//     ReadAndHash/B           pread in pieces of 256 KiB + XXH3 over each record
+//     ReadAndHash/B           pread in pieces of 1 MiB + XXH3 over each record
 //
 // Replay reads from the page cache. Directories: --dir, else $SEAWALL_BENCH_DIR, else the current
 // one (with bazel run: where bazel was called). Not on tmpfs, where a sync costs nothing.
@@ -368,10 +368,10 @@ void ReadAndHash(benchmark::State& state) {
   const int64_t records = ReplayRecords(bytes);
   const std::string path = absl::StrCat(*directory, "/bare");
   const size_t each = EncodedRecordBytes(bytes);
-  const size_t piece = (size_t{256} << 10) / each * each;
+  const size_t piece = (size_t{1} << 20) / each * each;
   BareFile zeros((static_cast<uint64_t>(records) * each));
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  AlignedBuffer buffer(size_t{256} << 10);
+  AlignedBuffer buffer(size_t{1} << 20);
   for (auto _ : state) {
     int64_t left = records;
     uint64_t hash = 0;

@@ -29,7 +29,8 @@ enum class ReadLimit {
 // cannot pull it away; a reader overtaken by a trim or cut off by a truncation gets OutOfRange
 // when it goes on to a segment that is gone.
 //
-// Memory: one read buffer of 256 KiB, or the largest group of the log if that is more.
+// Memory: one read buffer of 1 MiB, or of the largest group of the log if that is more (a group has
+// at most Options::buffer_bytes of its writer).
 // Thread-compatible: one thread at a time uses a reader; different readers are independent.
 class Reader {
  public:
