@@ -153,9 +153,10 @@ std::string ParentDirectory(const std::string& path) {
   return last == std::string::npos ? "/" : path.substr(0, last + 1);
 }
 
-AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
+AlignedBuffer::AlignedBuffer(size_t bytes, Pages pages) : size_(bytes) {
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) throw std::bad_alloc();
+  if (pages == Pages::kHuge) madvise(data, bytes, MADV_HUGEPAGE);  // a wish
   data_ = std::unique_ptr<char, Unmap>(static_cast<char*>(data), Unmap{bytes});
 }
 

@@ -54,8 +54,15 @@ std::string ParentDirectory(const std::string& path);
 // Memory for whole blocks, 4096-aligned as O_DIRECT wants it. Zeroed lazily by the kernel.
 class AlignedBuffer {
  public:
+  enum class Pages {
+    kSmall,
+    // For memory of some MiB that will all be used, and again and again: it takes a fault for every
+    // 2 MiB, if the system has such pages, instead of one for every 4 KiB.
+    kHuge,
+  };
+
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes);
+  explicit AlignedBuffer(size_t bytes, Pages pages = Pages::kSmall);
 
   char* data() { return data_.get(); }
   const char* data() const { return data_.get(); }

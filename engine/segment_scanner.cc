@@ -15,6 +15,7 @@ constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
 // file does not pay for a megabyte, and who scans it does not pay for many calls.
 constexpr uint64_t kFirstReadBytes = uint64_t{64} << 10;
 constexpr uint64_t kMostReadBytes = uint64_t{1} << 20;
+constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
 
 // One past the last byte of `bytes` that is not zero; 0 if all are.
 size_t NonzeroEnd(std::string_view bytes) {
@@ -57,7 +58,10 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
   const uint64_t kept = goes_on ? end - offset : 0;
   const char* const from = buffer_.data() + (goes_on ? offset - buffer_offset_ : 0);
   if (buffer_.size() < wanted) {
-    AlignedBuffer larger(AlignUp(wanted, kMostReadBytes));
+    // Beyond what is read ahead, groups are large, and all of the buffer is used.
+    AlignedBuffer larger = wanted <= kMostReadBytes ? AlignedBuffer(kMostReadBytes)
+                                                    : AlignedBuffer(AlignUp(wanted, kHugePageBytes),
+                                                                    AlignedBuffer::Pages::kHuge);
     if (kept > 0) std::memcpy(larger.data(), from, kept);
     buffer_ = std::move(larger);
   } else if (kept > 0) {
