@@ -7,6 +7,12 @@
 #include "engine/format.h"
 
 namespace seawall {
+namespace {
+
+// Writes from here on go around the page cache.
+constexpr uint64_t kDirectWriteBytes = uint64_t{256} << 10;
+
+}  // namespace
 
 GroupWriter::GroupWriter(const Options& options, SegmentStore* store)
     : options_(options), unit_(WriteUnit(options)), store_(store), tail_block_(kBlockBytes) {}
@@ -34,8 +40,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
     std::memcpy(memory, tail_block_.data(), group.head);
   }
   const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
-  absl::Status status = WriteAt(segment_->file.get(), segment_->path, group.origin,
-                                std::string_view(memory, write_end));
+  absl::Status status = WriteToSegment(group.origin, std::string_view(memory, write_end));
   if (!status.ok()) return status;
   if (group.begins_segment) {
     store_->Begin(*segment_, std::move(predecessor), predecessor_end,
@@ -47,6 +52,20 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
   const uint64_t filled = end % unit_;
   std::memcpy(tail_block_.data(), memory + end - filled, filled);
   return absl::OkStatus();
+}
+
+// Large writes go around the page cache: it would cost a copy of what it will not be asked for.
+// Linux keeps the two ways coherent: a direct write first writes back, then drops, what the cache
+// has of its range (open(2), "O_DIRECT", advises against mixing them only for the speed of that).
+absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes) {
+  if (segment_->direct != nullptr && bytes.size() >= kDirectWriteBytes &&
+      offset % kBlockBytes == 0 && bytes.size() % kBlockBytes == 0) {
+    absl::Status status = WriteAt(segment_->direct.get(), segment_->path, offset, bytes);
+    // It wants another alignment, or wrote a part that has another one.
+    if (!absl::IsInvalidArgument(status)) return status;
+    segment_->direct.reset();
+  }
+  return WriteAt(segment_->file.get(), segment_->path, offset, bytes);
 }
 
 // The header of a segment is written with its first group. Returns the segment before.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "engine/file_io.h"
@@ -44,6 +45,7 @@ class GroupWriter {
 
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer);
+  absl::Status WriteToSegment(uint64_t offset, std::string_view bytes);
   uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
 
   const Options options_;

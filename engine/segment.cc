@@ -135,6 +135,15 @@ absl::Status WriteHeader(const WritableSegment& segment) {
                  std::string_view(block.data(), kSegmentHeaderBytes));
 }
 
+// A file system that has no O_DIRECT, or no more files for this process: it goes without.
+void OpenDirect(FileSystem* fs, const Options& options, WritableSegment* segment) {
+  if (options.direct_io) return;
+  OpenOptions open = WriteOpenOptions(options);
+  open.direct = true;
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, segment->path, open);
+  if (file.ok()) segment->direct = std::move(*file);
+}
+
 absl::StatusOr<std::unique_ptr<WritableSegment>> CreateFile(FileSystem* fs,
                                                             const std::string& directory,
                                                             const Options& options,
@@ -150,6 +159,7 @@ absl::StatusOr<std::unique_ptr<WritableSegment>> CreateFile(FileSystem* fs,
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, segment->path, open);
   if (!file.ok()) return file.status();
   segment->file = std::move(*file);
+  OpenDirect(fs, options, segment.get());
   return segment;
 }
 
@@ -268,6 +278,7 @@ absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
       OpenFile(fs, segment->path, WriteOpenOptions(options));
   if (!file.ok()) return file.status();
   segment->file = std::move(*file);
+  OpenDirect(fs, options, segment.get());
   error = segment->file->Size(allocated_bytes);
   if (error != 0) return ErrnoStatus(error, "fstat", segment->path);
   *allocated_bytes = std::min(AlignDown(*allocated_bytes, kBlockBytes), options.segment_bytes);

@@ -60,6 +60,9 @@ struct WritableSegment {
   std::string path;
   SegmentHeader header;
   std::unique_ptr<File> file;
+  // The same file with O_DIRECT, for large writes: from the aligned buffer to the disk without a
+  // copy. nullptr where that cannot be had, and where `file` has it.
+  std::unique_ptr<File> direct;
 };
 
 // Creates the file of a segment: its first zeros, a spare's header, synced. The directory entry

@@ -332,7 +332,7 @@ class SegmentStepsTest : public ::testing::Test {
 TEST_F(SegmentStepsTest, FreshSegmentIsDurableBeforeItsHeaderIsWritten) {
   absl::StatusOr<FreshSegment> fresh = PrepareFresh(&fs_, "/log", options_, HeaderOf(1), nullptr);
   ASSERT_OK(fresh);
-  EXPECT_EQ(Steps(fs_, 1), Names({CallKind::kOpen}) + " " + write_ + "(behind) " +
+  EXPECT_EQ(Steps(fs_, 1), Names({CallKind::kOpen, CallKind::kOpen}) + " " + write_ + "(behind) " +
                                Names({CallKind::kSync, CallKind::kSyncDirectory}));
   EXPECT_EQ(fs_.Capture().pending_units(), 0u);
   const uint64_t before = fs_.calls();
@@ -346,8 +346,8 @@ TEST_F(SegmentStepsTest, SpareIsSyncedWithItsHeader) {
   auto spare = CreateSpare(&fs_, "/log", options_, {1, 2}, 7, &allocated);
   ASSERT_OK(spare);
   EXPECT_EQ(allocated, options_.segment_bytes);
-  EXPECT_EQ(Steps(fs_, 1), Names({CallKind::kOpen}) + " " + write_ + "(behind) " + write_ +
-                               "(header) " + Names({CallKind::kSync}));
+  EXPECT_EQ(Steps(fs_, 1), Names({CallKind::kOpen, CallKind::kOpen}) + " " + write_ + "(behind) " +
+                               write_ + "(header) " + Names({CallKind::kSync}));
   std::string file;
   ASSERT_EQ(fs_.GetFile("/log/" + SegmentName(7), &file), 0);
   ASSERT_EQ(file.size(), allocated);
@@ -383,9 +383,9 @@ TEST_F(SegmentStepsTest, RecyclingRenamesThenSyncsTheNameThenWritesTheHeader) {
   uint64_t allocated = 0;
   auto recycled = RecycleSegment(&fs_, "/log", options_, {0x1111, 0x2222}, old_path, 9, &allocated);
   ASSERT_OK(recycled);
-  EXPECT_EQ(Steps(fs_, before),
-            Names({CallKind::kRename, CallKind::kSyncDirectory, CallKind::kOpen, CallKind::kSize}) +
-                " " + write_ + "(header) " + Names({CallKind::kSync}));
+  EXPECT_EQ(Steps(fs_, before), Names({CallKind::kRename, CallKind::kSyncDirectory, CallKind::kOpen,
+                                       CallKind::kOpen, CallKind::kSize}) +
+                                    " " + write_ + "(header) " + Names({CallKind::kSync}));
   EXPECT_EQ(fs_.Capture().pending_units(), 0u);
   EXPECT_EQ(allocated, options_.segment_bytes);
   std::string file;

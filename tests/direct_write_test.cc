@@ -1,0 +1,137 @@
+// Large groups go around the page cache where that can be had, and only there.
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "seawall/log.h"
+#include "tests/forwarding_file_system.h"
+#include "tests/test_util.h"
+
+namespace seawall {
+namespace {
+
+// Counts the writes of handles with O_DIRECT; can refuse to open such handles, or their writes.
+class DirectWatch : public ForwardingFileSystem {
+ public:
+  DirectWatch() : ForwardingFileSystem(FileSystem::Posix()) {}
+
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    if (options.direct && open_error != 0) return open_error;
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0) *file = std::make_unique<WatchedFile>(std::move(*file), options.direct, this);
+    return error;
+  }
+
+  int open_error = 0;
+  int write_error = 0;
+  std::atomic<uint64_t> direct_writes{0};
+  std::atomic<uint64_t> refused_writes{0};
+
+ private:
+  class WatchedFile : public ForwardingFile {
+   public:
+    WatchedFile(std::unique_ptr<File> file, bool direct, DirectWatch* watch)
+        : ForwardingFile(std::move(file)), direct_(direct), watch_(watch) {}
+
+    IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
+      if (direct_ && watch_->write_error != 0) {
+        ++watch_->refused_writes;
+        return {watch_->write_error, 0};
+      }
+      if (direct_) ++watch_->direct_writes;
+      return ForwardingFile::PWrite(from, bytes, offset);
+    }
+
+   private:
+    const bool direct_;
+    DirectWatch* const watch_;
+  };
+};
+
+class DirectWriteTest : public ::testing::Test {
+ protected:
+  DirectWriteTest() {
+    options_.file_system = &watch_;
+    options_.segment_bytes = 4 << 20;
+    options_.buffer_bytes = 1 << 20;
+    options_.max_record_bytes = 600 << 10;
+  }
+
+  // Small groups and large ones in turn, so that each kind begins in the other's last block; over
+  // several segments.
+  void WriteAndReadBack() {
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory_, options_);
+    ASSERT_OK(log);
+    auto payload = [](Lsn lsn) {
+      return std::string(lsn % 2 == 0 ? 550000 + lsn : 100 + lsn,
+                         static_cast<char>('a' + lsn % 26));
+    };
+    for (Lsn lsn = 1; lsn <= 40; ++lsn) {
+      ASSERT_OK(
+          (*log)
+              ->Append(payload(lsn), lsn % 3 == 0 ? Durability::kWritten : Durability::kDurable)
+              .status());
+    }
+    for (bool reopened : {false, true}) {
+      if (reopened) {
+        ASSERT_OK((*log)->Close());
+        log->reset();
+        log = Log::Open(directory_, options_);
+        ASSERT_OK(log);
+      } else {
+        ASSERT_OK((*log)->WaitDurable(40));
+      }
+      for (Lsn lsn = 1; lsn <= 40; ++lsn) {
+        absl::StatusOr<std::string> record = (*log)->Read(lsn);
+        ASSERT_OK(record);
+        ASSERT_EQ(*record, payload(lsn));
+      }
+    }
+  }
+
+  DirectWatch watch_;
+  TempDir temporary_;
+  const std::string directory_ = temporary_ / "log";
+  Options options_;
+};
+
+TEST_F(DirectWriteTest, LargeGroupsOnly) {
+  WriteAndReadBack();
+  // 20 large groups, none written in parts.
+  EXPECT_EQ(watch_.direct_writes, 20u);
+}
+
+TEST_F(DirectWriteTest, NoneWhereItCannotBeOpened) {
+  watch_.open_error = EINVAL;
+  WriteAndReadBack();
+  EXPECT_EQ(watch_.direct_writes, 0u);
+}
+
+TEST_F(DirectWriteTest, NoneWhereItWantsAnotherAlignment) {
+  watch_.write_error = EINVAL;
+  WriteAndReadBack();
+  EXPECT_EQ(watch_.direct_writes, 0u);
+  EXPECT_GT(watch_.refused_writes, 0u);
+}
+
+TEST_F(DirectWriteTest, AFailureLatches) {
+  watch_.write_error = EIO;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory_, options_);
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->AppendDurable("small"));
+  EXPECT_FALSE((*log)->AppendDurable(std::string(500000, 'x')).ok());
+  watch_.write_error = 0;
+  EXPECT_FALSE((*log)->AppendDurable("small").ok());
+}
+
+// Groups that begin at 512 bytes do not suit every disk.
+TEST_F(DirectWriteTest, NotWithGroupsOfSectors) {
+  options_.group_alignment_bytes = 512;
+  WriteAndReadBack();
+}
+
+}  // namespace
+}  // namespace seawall
