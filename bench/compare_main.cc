@@ -254,7 +254,7 @@ int Main() {
   if (IsTmpfs(scratch.path()) && !wanted.smoke) {
     return Fail(parent + " is tmpfs, where a sync costs nothing: name a directory with --dir");
   }
-  const DeviceFlushes device(scratch.path());
+  const BlockDevice device(scratch.path());
   MeasureOptions options;
   options.directory = scratch.path();
   options.device = &device;
@@ -268,7 +268,7 @@ int Main() {
   action.sa_handler = OnInterrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
-  Environment environment = Describe(scratch.path(), device.Count().has_value(), wanted.seed,
+  Environment environment = Describe(scratch.path(), device.counts_flushes(), wanted.seed,
                                      plan->back().round, options.seconds);
   absl::FPrintF(stderr, "%d runs, seed %u, in %s\n", plan->size(), wanted.seed, parent);
   const Results results = RunPlan(*plan, *peers, options);

@@ -4,19 +4,13 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdarg>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <vector>
 
 namespace {
 
@@ -175,39 +169,5 @@ extern "C" long syscall(long number, ...) {
 namespace seawall::bench {
 
 uint64_t FlushCount() { return flushes.load(std::memory_order_relaxed); }
-
-DeviceFlushes::DeviceFlushes(const std::string& directory) {
-  struct stat info;
-  if (stat(directory.c_str(), &info) != 0) return;
-  std::error_code error;
-  std::filesystem::path device =
-      std::filesystem::canonical("/sys/dev/block/" + std::to_string(major(info.st_dev)) + ":" +
-                                     std::to_string(minor(info.st_dev)),
-                                 error);
-  if (error) return;
-  // Flushes are counted for the whole disk only.
-  if (std::filesystem::exists(device / "partition", error)) device = device.parent_path();
-  stat_path_ = device / "stat";
-  // Some devices keep no such count, or need no flush.
-  const std::optional<uint64_t> before = Count();
-  const std::string probe = directory + "/flush-probe";
-  const int fd = open(probe.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  const bool synced = fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0;
-  if (fd >= 0) close(fd);
-  unlink(probe.c_str());
-  if (!synced || !before.has_value() || Count() == before) stat_path_.clear();
-}
-
-std::optional<uint64_t> DeviceFlushes::Count() const {
-  if (stat_path_.empty()) return std::nullopt;
-  std::ifstream stat(stat_path_);
-  // Documentation/block/stat.rst: the sixteenth number is the flushes completed.
-  constexpr int kFlushField = 16;
-  uint64_t number = 0;
-  for (int field = 0; field < kFlushField; ++field) {
-    if (!(stat >> number)) return std::nullopt;
-  }
-  return number;
-}
 
 }  // namespace seawall::bench

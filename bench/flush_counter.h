@@ -9,26 +9,11 @@
 #define SEAWALL_BENCH_FLUSH_COUNTER_H_
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 namespace seawall::bench {
 
 // Since the program started.
 uint64_t FlushCount();
-
-// The flushes that the block device below `directory` has completed, for anybody, as the kernel
-// counts them; nothing where the kernel does not, or where the device needs none.
-class DeviceFlushes {
- public:
-  // Tries it with a file in `directory`.
-  explicit DeviceFlushes(const std::string& directory);
-
-  std::optional<uint64_t> Count() const;
-
- private:
-  std::string stat_path_;
-};
 
 }  // namespace seawall::bench
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bench/flush_counter.h"
 #include "bench/record.h"
 #include "bench/workload.h"
 
@@ -75,15 +76,16 @@ absl::StatusOr<Metrics> MeasureWriting(const PeerInfo& info, const Point& point,
   work.run = ++run_number;
   work.point = point;
   work.seconds = options.seconds;
+  work.device = options.device;
   work.most_bytes = run.most_append_bytes;
 
   std::unique_ptr<Peer> peer = info.make(run);
   if (absl::Status status = peer->Open(); !status.ok()) return status;
   const uint64_t flushes_before = FlushCount();
-  const uint64_t device_before = options.device->Count().value_or(0);
+  const uint64_t device_before = options.device->Now().flushes;
   absl::StatusOr<Outcome> outcome = RunWorkload(peer.get(), work);
   const uint64_t flushes = FlushCount() - flushes_before;
-  const uint64_t device_after = options.device->Count().value_or(0);
+  const uint64_t device_after = options.device->Now().flushes;
   absl::Status status = outcome.status();
   if (absl::Status closed = peer->Close(); status.ok()) status = closed;
   if (!status.ok()) return status;
@@ -92,7 +94,7 @@ absl::StatusOr<Metrics> MeasureWriting(const PeerInfo& info, const Point& point,
       std::accumulate(outcome->acknowledged.begin(), outcome->acknowledged.end(), uint64_t{0});
   if (!info.memory_only) {
     status = CheckFlushes(records, outcome->most_outstanding, flushes, "this process");
-    if (status.ok() && options.device->Count().has_value()) {
+    if (status.ok() && options.device->counts_flushes()) {
       status = CheckFlushes(records, outcome->most_outstanding, device_after - device_before,
                             "the device");
     }
@@ -116,7 +118,7 @@ absl::StatusOr<Metrics> MeasureReplay(const PeerInfo& info, const Point& point,
   if (status.ok()) status = CheckRecords(info, peer.get(), written, 1, point);
   if (status.ok()) status = peer->OpenToRead();
   if (!status.ok()) return status;
-  auto metrics = RunReplay(peer.get(), records, options.seconds);
+  auto metrics = RunReplay(peer.get(), records, options.seconds, *options.device);
   status = peer->Close();
   if (!status.ok()) return status;
   return metrics;

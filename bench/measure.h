@@ -6,15 +6,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "bench/flush_counter.h"
+#include "bench/block_device.h"
 #include "bench/peers/peer.h"
 #include "bench/results.h"
 
 namespace seawall::bench {
 
 struct MeasureOptions {
-  std::string directory;  // runs take place in a directory below it, which goes away
-  const DeviceFlushes* device = nullptr;  // of its disk; not null
+  std::string directory;                // runs take place in a directory below it, which goes away
+  const BlockDevice* device = nullptr;  // of its disk; not null
   double seconds = 1;
   bool season = true;
   uint64_t append_bytes = uint64_t{256} << 20;  // of payload; or what comes in `seconds`

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bench/block_device.h"
 #include "bench/flush_counter.h"
 #include "bench/results.h"
 
@@ -31,8 +32,9 @@ struct Usage {
   double cpu_micros = 0;
   double switches = 0;
   double flushes = 0;
+  double device_bytes = 0;  // the only one that others have a share in
 
-  static Usage Now() {
+  static Usage Now(const BlockDevice& device) {
     rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     auto micros = [](const timeval& time) {
@@ -40,7 +42,7 @@ struct Usage {
     };
     return {micros(usage.ru_utime) + micros(usage.ru_stime),
             static_cast<double>(usage.ru_nvcsw + usage.ru_nivcsw),
-            static_cast<double>(FlushCount())};
+            static_cast<double>(FlushCount()), static_cast<double>(device.Now().bytes_written)};
   }
 };
 
@@ -52,6 +54,7 @@ inline void SetUsage(const Usage& from, const Usage& to, double records, Metrics
   (*metrics)[kSwitchesPerRecord] = (to.switches - from.switches) / records;
   if (to.flushes > from.flushes) {
     (*metrics)[kRecordsPerFlush] = records / (to.flushes - from.flushes);
+    (*metrics)[kDeviceBytesPerRecord] = (to.device_bytes - from.device_bytes) / records;
   }
 }
 

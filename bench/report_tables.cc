@@ -101,8 +101,9 @@ Table Detail(const Results& results, const Point& point) {
   const std::vector<const PeerInfo*> peers = results.PeersAt(point);
   table.columns = {"", "records/s", "least..most", "/ floor", "/ best"};
   std::vector<Metric> metrics;
-  for (Metric metric : {kP50Micros, kP99Micros, kP999Micros, kLeastShare, kMostShare,
-                        kCpuMicrosPerRecord, kSwitchesPerRecord, kRecordsPerFlush}) {
+  for (Metric metric :
+       {kP50Micros, kP99Micros, kP999Micros, kLeastShare, kMostShare, kCpuMicrosPerRecord,
+        kSwitchesPerRecord, kRecordsPerFlush, kDeviceBytesPerRecord}) {
     const bool any = std::any_of(peers.begin(), peers.end(), [&](const PeerInfo* info) {
       return results.MedianOf(info->name, point, metric).has_value();
     });

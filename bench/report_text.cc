@@ -49,10 +49,10 @@ std::string TextReport(const Results& results, const Environment& environment) {
   for (const Table& table : DetailTables(results)) text += Text(table);
   for (const Table& table : OverviewTables(results)) text += Text(table);
   text +=
-      "Medians over the rounds. slowest, fastest: the thread with the fewest and with the most "
-      "records, of the mean.\nCPU us, switches: of the whole process, per record. Differences "
-      "under "
-      "15% are ties.\n";
+      "Medians over the rounds. Differences under 15% are ties.\n"
+      "slowest, fastest: the thread with the fewest and with the most records, of the mean.\n"
+      "CPU us, switches: of the whole process, per record. disk B: all that the disk wrote "
+      "meanwhile, per record.\n";
   const std::vector<std::string> errors = results.Errors();
   if (!errors.empty()) text += "\nRuns that failed, or that did not do what they acknowledged:\n";
   for (const std::string& error : errors) absl::StrAppend(&text, "  ", error, "\n");

@@ -18,6 +18,7 @@ const MetricInfo& InfoOf(Metric metric) {
       {"cpu_micros_per_record", "CPU us", false},
       {"switches_per_record", "switches", false},
       {"records_per_flush", "per flush", true},
+      {"device_bytes_per_record", "disk B", false},
       {"records", "records", true},
       {"flushes", "flushes", false},
   }};

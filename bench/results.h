@@ -28,6 +28,7 @@ enum Metric : size_t {
   kCpuMicrosPerRecord,
   kSwitchesPerRecord,  // context switches
   kRecordsPerFlush,
+  kDeviceBytesPerRecord,  // of all that the disk wrote
   kRecords,
   kFlushes,
   kMetrics

@@ -116,9 +116,9 @@ absl::StatusOr<Outcome> RunCommit(Peer* peer, const WorkloadOptions& options) {
   window = Window::FromNow(options.seconds);
   team.Start();
   std::this_thread::sleep_until(window.start);
-  const Usage from = Usage::Now();
+  const Usage from = Usage::Now(*options.device);
   std::this_thread::sleep_until(window.end);
-  const Usage to = Usage::Now();
+  const Usage to = Usage::Now(*options.device);
   team.Join();
   if (absl::Status status = FirstError(workers); !status.ok()) return status;
 
@@ -165,7 +165,7 @@ absl::StatusOr<Outcome> RunAppend(Peer* peer, const WorkloadOptions& options) {
   Team team(options.point.threads, [&](int thread) {
     AppendUntilEnd(peer, thread, most, end, &workers[static_cast<size_t>(thread)]);
   });
-  const Usage from = Usage::Now();
+  const Usage from = Usage::Now(*options.device);
   const Clock::time_point start = Clock::now();
   end = start + Duration(options.seconds);
   team.Start();
@@ -180,7 +180,7 @@ absl::StatusOr<Outcome> RunAppend(Peer* peer, const WorkloadOptions& options) {
       std::accumulate(outcome.acknowledged.begin(), outcome.acknowledged.end(), uint64_t{0});
   outcome.most_outstanding = std::max<uint64_t>(records, 1);
   outcome.metrics[kRecordsPerSecond] = static_cast<double>(records) / seconds;
-  SetUsage(from, Usage::Now(), static_cast<double>(records), &outcome.metrics);
+  SetUsage(from, Usage::Now(*options.device), static_cast<double>(records), &outcome.metrics);
   return outcome;
 }
 
@@ -197,8 +197,9 @@ absl::StatusOr<Outcome> RunWorkload(Peer* peer, const WorkloadOptions& options) 
   }
 }
 
-absl::StatusOr<Metrics> RunReplay(Peer* peer, uint64_t records, double seconds) {
-  const Usage from = Usage::Now();
+absl::StatusOr<Metrics> RunReplay(Peer* peer, uint64_t records, double seconds,
+                                  const BlockDevice& device) {
+  const Usage from = Usage::Now(device);
   const Clock::time_point start = Clock::now();
   const Clock::time_point end = start + Duration(seconds);
   uint64_t total = 0;
@@ -213,7 +214,7 @@ absl::StatusOr<Metrics> RunReplay(Peer* peer, uint64_t records, double seconds) 
   } while (Clock::now() < end);
   Metrics metrics;
   metrics[kRecordsPerSecond] = static_cast<double>(total) / Seconds(Clock::now() - start);
-  SetUsage(from, Usage::Now(), static_cast<double>(total), &metrics);
+  SetUsage(from, Usage::Now(device), static_cast<double>(total), &metrics);
   return metrics;
 }
 

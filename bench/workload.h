@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bench/block_device.h"
 #include "bench/peers/peer.h"
 #include "bench/results.h"
 
@@ -15,7 +16,8 @@ struct WorkloadOptions {
   uint64_t run = 0;  // marks the records
   Point point;
   double seconds = 1;
-  uint64_t most_bytes = 0;  // of payload; kAppend
+  uint64_t most_bytes = 0;              // of payload; kAppend
+  const BlockDevice* device = nullptr;  // not null
 };
 
 struct Outcome {
@@ -31,7 +33,8 @@ absl::StatusOr<Outcome> RunWorkload(Peer* peer, const WorkloadOptions& options);
 absl::StatusOr<Outcome> RunAsync(Peer* peer, const WorkloadOptions& options);
 
 // Reads the log over and over, for so long and at least once; it holds `records`.
-absl::StatusOr<Metrics> RunReplay(Peer* peer, uint64_t records, double seconds);
+absl::StatusOr<Metrics> RunReplay(Peer* peer, uint64_t records, double seconds,
+                                  const BlockDevice& device);
 
 }  // namespace seawall::bench
 

@@ -72,7 +72,7 @@ absl::StatusOr<Outcome> RunAsync(Peer* peer, const WorkloadOptions& options) {
     const Clock::time_point now = Clock::now();
     if (!warm && now >= window.start) {
       warm = true;
-      from = Usage::Now();
+      from = Usage::Now(*options.device);
     }
     if (now >= window.end) break;
     outstanding.Begin(now);
@@ -82,7 +82,7 @@ absl::StatusOr<Outcome> RunAsync(Peer* peer, const WorkloadOptions& options) {
       return status;
     }
   }
-  const Usage to = Usage::Now();
+  const Usage to = Usage::Now(*options.device);
   absl::Status status = peer->Sync();
   if (!status.ok()) {
     (void)peer->Close();
