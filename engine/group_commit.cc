@@ -322,6 +322,7 @@ Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
     mutex_.Unlock();
     return Waiter::kLead;
   }
+  ChooseWord(waiter);
   *last_waiter_ = waiter;
   last_waiter_ = &waiter->next;
   ++waiters_;
@@ -334,6 +335,16 @@ Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
   mutex_.Unlock();
   if (complete) FutexWake(&gathered_);
   return waiter->Park();
+}
+
+void GroupCommit::ChooseWord(Waiter* waiter) {
+  if (waiter->lsn == kNever) return;
+  const bool this_round = waiter->lsn <= round_lsn_;
+  if (!this_round && !has_heir_) {
+    has_heir_ = true;
+    return;
+  }
+  waiter->word = &round_words_[(round_ + (this_round ? 0 : 1)) % 2];
 }
 
 void GroupCommit::Gather() {
@@ -381,6 +392,7 @@ void GroupCommit::Round(bool all, Durability level) {
   const Clock::time_point start = Clock::now();
   if (all) CloseBuffer();
   const uint64_t stop = opened_ - (open_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
+  round_lsn_ = closed_lsn_;
   while (drained_ != stop && failed_ == absl::StatusCode::kOk) {
     GroupBuffer* buffer = &buffers_[drained_ % buffers_.size()];
     const GroupBuffer::Group& group = buffer->group();
@@ -452,8 +464,10 @@ void GroupCommit::Fail(const absl::Status& status) {
 }
 
 void GroupCommit::HandOver(uint32_t committers) {
-  absl::InlinedVector<std::atomic<uint32_t>*, 128> wake;
+  // Who sleeps on a word of its own; those on the round's words follow.
+  absl::InlinedVector<std::atomic<uint32_t>*, 8> wake;
   std::atomic<uint32_t>* leader = nullptr;
+  bool wake_round[2] = {false, false};
   const bool failed = failed_ != absl::StatusCode::kOk;
   // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
   gather_target_ = committers;
@@ -468,7 +482,7 @@ void GroupCommit::HandOver(uint32_t committers) {
       state = Waiter::kCut;
     } else if (leader == nullptr) {
       state = Waiter::kLead;
-      leader = &waiter->state;
+      leader = waiter->word;
     }
     if (state == Waiter::kParked) {
       link = &waiter->next;
@@ -480,9 +494,23 @@ void GroupCommit::HandOver(uint32_t committers) {
       --durable_waiters_;
       ++gather_target_;
     }
-    if (state != Waiter::kLead) wake.push_back(&waiter->state);
+    std::atomic<uint32_t>* const word = waiter->word;
+    if (word == &round_words_[0] || word == &round_words_[1]) {
+      wake_round[word - round_words_] = true;
+    } else if (state != Waiter::kLead) {
+      wake.push_back(word);
+    }
     waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
   }
+  for (size_t i : {0, 1}) {
+    if (wake_round[i]) {
+      round_words_[i].fetch_add(1, std::memory_order_release);
+      wake.push_back(&round_words_[i]);
+    }
+  }
+  ++round_;
+  round_lsn_ = ~Lsn{0};
+  has_heir_ = false;
   last_waiter_ = link;
   gather_target_ += durable_waiters_;
   leading_ = leader != nullptr;

@@ -114,6 +114,8 @@ class GroupCommit {
   // Returns when `waiter` was satisfied or failed, or leads. Releases the mutex: most of those that
   // wake up do not need it any more.
   Waiter::State AwaitTurn(Waiter* waiter) ABSL_UNLOCK_FUNCTION(mutex_);
+  // Chooses what a new waiter sleeps on. Any choice is right; this one saves wake-ups.
+  void ChooseWord(Waiter* waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Becomes the leader when its turn comes; fails if the log failed or was closed.
   absl::Status TakeLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFullBuffers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -176,6 +178,15 @@ class GroupCommit {
   Waiter** last_waiter_ ABSL_GUARDED_BY(mutex_) = &first_waiter_;
   uint32_t waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t durable_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // Those that one round satisfies sleep on one word, so that one call wakes them: with a call for
+  // each, the first woken take the leader's processor from it. The words take turns: the next round
+  // has the other one. The first that the next round is for is its leader and sleeps on its own.
+  std::atomic<uint32_t> round_words_[2] = {{0}, {0}};
+  uint32_t round_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The last record that the round under way writes; not known before it closes the buffer.
+  Lsn round_lsn_ ABSL_GUARDED_BY(mutex_) = ~Lsn{0};
+  bool has_heir_ ABSL_GUARDED_BY(mutex_) = false;
 
   // Gathering. A thread whose commit was just acknowledged tends to be back with the next one after
   // a wake-up: the next leader waits for as many durable waiters, itself included, as there were.

@@ -48,11 +48,17 @@ struct Waiter {
   // Leaves kParked once, set by the leader under the log's mutex; from then on the waiter may be
   // gone.
   std::atomic<uint32_t> state{kParked};
+  // What it sleeps on: its own state, or a word shared with others that are to be woken with it, by
+  // one call. Set before it parks. The leader changes a shared word after the states, then wakes.
+  std::atomic<uint32_t>* word = &state;
 
   State Park() {
-    uint32_t now;
-    while ((now = state.load(std::memory_order_acquire)) == kParked) FutexWait(&state, kParked);
-    return static_cast<State>(now);
+    for (;;) {
+      const uint32_t seen = word->load(std::memory_order_acquire);
+      const uint32_t now = state.load(std::memory_order_acquire);
+      if (now != kParked) return static_cast<State>(now);
+      FutexWait(word, seen);
+    }
   }
 };
 

@@ -108,5 +108,29 @@ TEST(FutexTest, WaitReturnsAtOnceWhenTheWordIsAnother) {
   FutexWake(&word);
 }
 
+// One call wakes all that sleep on a shared word; who is not meant goes back to sleep.
+TEST(WaiterTest, SeveralOnOneWord) {
+  constexpr int kThreads = 6;
+  std::atomic<uint32_t> word{0};
+  std::vector<Waiter> waiters(kThreads);
+  for (Waiter& waiter : waiters) waiter.word = &word;
+  std::atomic<int> reached{0};
+  std::vector<std::thread> threads;
+  for (Waiter& waiter : waiters) {
+    threads.emplace_back([&] {
+      EXPECT_EQ(waiter.Park(), Waiter::kReached);
+      ++reached;
+    });
+  }
+  SleepMillis(20);  // most of them sleep, some may not yet
+  for (int half : {0, 1}) {
+    for (int i = half; i < kThreads; i += 2) waiters[i].state = Waiter::kReached;
+    word.fetch_add(1, std::memory_order_release);
+    FutexWake(&word);
+    for (int i = half; i < kThreads; i += 2) threads[i].join();
+    EXPECT_EQ(reached, (half + 1) * kThreads / 2);
+  }
+}
+
 }  // namespace
 }  // namespace seawall
