@@ -46,6 +46,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -431,6 +432,7 @@ void PrintTable(const std::vector<Result>& results) {
     absl::PrintF(" %20.2f", result.medians[kCommitP50] / result.medians[kFloorP50]);
   }
   absl::PrintF("\n");
+  std::fflush(stdout);  // removing the logs may take a while
 }
 
 void WriteJson(const std::string& path, const std::vector<Result>& results) {
@@ -572,8 +574,10 @@ int Main(int argc, char** argv) {
   const std::string json = absl::GetFlag(FLAGS_json);
   if (!json.empty()) WriteJson(InWorkingDirectory(json), results);
   Progress("removing the logs");
-  std::filesystem::remove_all(directory);
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
   Progress("");
+  Require(!error, absl::StrCat("cannot remove ", directory, ": ", error.message()));
   return 0;
 }
 

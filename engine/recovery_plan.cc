@@ -209,9 +209,14 @@ void Planner::ChooseCopy(const TailScan& scan, bool carry_small_tail) {
 
 // What is another log's, or cannot be looked at, is not ours to remove.
 void Planner::CollectGarbage() {
+  auto newest_retained = plan_.segments.crbegin();
   for (uint64_t generation : generations_) {
-    auto retained = [generation](const SegmentRef& s) { return s.generation == generation; };
-    if (std::any_of(plan_.segments.begin(), plan_.segments.end(), retained)) continue;
+    while (newest_retained != plan_.segments.crend() && newest_retained->generation > generation) {
+      ++newest_retained;
+    }
+    if (newest_retained != plan_.segments.crend() && newest_retained->generation == generation) {
+      continue;
+    }
     absl::StatusOr<SegmentFile> file = ReadSegment(generation);
     if (file.ok() && file->kind != FileKind::kForeign) {
       plan_.garbage.push_back(SegmentName(generation));
