@@ -4,6 +4,7 @@
 #define SEAWALL_ENGINE_GROUP_BUFFER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -38,6 +39,8 @@ class GroupBuffer {
     uint64_t origin = 0;  // file offset of memory[0]: a multiple of the write unit
     uint64_t head = 0;    // where in memory the group begins
     Lsn first_lsn = 0;
+    // When the first record came; set where there is a flush interval.
+    std::chrono::steady_clock::time_point begun_at = {};
   };
 
   // Room for a group of so many bytes. It may begin anywhere in a block, behind a segment's header,

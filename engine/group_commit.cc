@@ -176,17 +176,24 @@ GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, uint32_t records,
   group.origin = group.begins_segment ? 0 : AlignDown(next_offset_, write_unit_);
   group.head = next_offset_ - group.origin;
   group.first_lsn = closed_lsn_ + 1;
+  if (options_.flush_interval_micros > 0) group.begun_at = Clock::now();
   GroupBuffer* buffer = &buffers_[opened_++ % buffers_.size()];
   const uint64_t limit = Limit(group);
   reservation->buffer = buffer;
   reservation->place = buffer->Open(std::move(group), limit, bytes, records);
   open_.store(buffer, std::memory_order_release);
   NoteFill(buffer);
-  if (options_.flush_interval_micros > 0 && flush_at_ == Clock::time_point::max()) {
-    flush_at_ = Clock::now() + std::chrono::microseconds(options_.flush_interval_micros);
+  if (flush_at_ > FlushTime(*buffer)) {
+    flush_at_ = FlushTime(*buffer);
     flusher_work_.NotifyOne();
   }
   return Room::kReserved;
+}
+
+// When what is in the buffer is due for stable storage.
+GroupCommit::Clock::time_point GroupCommit::FlushTime(const GroupBuffer& buffer) const {
+  if (options_.flush_interval_micros == 0) return Clock::time_point::max();
+  return buffer.group().begun_at + std::chrono::microseconds(options_.flush_interval_micros);
 }
 
 void GroupCommit::CloseBuffer() {
@@ -449,9 +456,8 @@ void GroupCommit::Advance(Lsn written, Lsn durable) {
   durable_end_ = written_end_;
   durable_generation_ = writing_generation_;
   if (flush_at_ == Clock::time_point::max()) return;
-  const bool more = AppendedLocked() != durable;
-  flush_at_ = more ? Clock::now() + std::chrono::microseconds(options_.flush_interval_micros)
-                   : Clock::time_point::max();
+  const bool more = drained_ != opened_;
+  flush_at_ = more ? FlushTime(buffers_[drained_ % buffers_.size()]) : Clock::time_point::max();
 }
 
 void GroupCommit::Fail(const absl::Status& status) {

@@ -102,6 +102,7 @@ class GroupCommit {
   // Tells the store how far the file is filled, and lets appends pass unnoticed until it wants to
   // know again.
   void NoteFill(GroupBuffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Clock::time_point FlushTime(const GroupBuffer& buffer) const;
   Lsn AppendedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Until a buffer was drained or the lead is free.
   void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

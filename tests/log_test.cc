@@ -22,6 +22,7 @@
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
 #include "tests/event.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/seed.h"
 
 namespace seawall {
@@ -313,6 +314,27 @@ TEST_F(LogTest, AnIntervalMakesRecordsDurableThoughNobodyWaits) {
   while (log->durable_lsn() < 1) std::this_thread::yield();
   EXPECT_EQ(log->stats().syncs, 1u);
   EXPECT_EQ(log->stats().waiters, 0u);
+}
+
+// The interval counts from the append, not from the end of a sync that was under way then.
+TEST_F(LogTest, AnIntervalPassesDuringASync) {
+  constexpr auto kInterval = std::chrono::milliseconds(1500);
+  options_.flush_interval_micros = 1500000;
+  SyncGate gate(&fs_, ".seg");
+  options_.file_system = &gate;
+  std::unique_ptr<Log> log = MustOpen();
+  std::thread committer([&] {
+    gate.ArmForThisThread();
+    EXPECT_TRUE(log->AppendDurable("x").ok());
+  });
+  gate.AwaitSync();
+  ASSERT_TRUE(log->Append("y").ok());
+  std::this_thread::sleep_for(kInterval);  // it is the time that counts
+  const auto start = std::chrono::steady_clock::now();
+  gate.LetGo();
+  while (log->durable_lsn() < 2) std::this_thread::yield();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kInterval * 3 / 4);
+  committer.join();
 }
 
 TEST_F(LogTest, AFullBufferIsWrittenThoughNobodyWaits) {
