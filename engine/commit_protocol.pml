@@ -4,15 +4,25 @@
  * Every inline below is one function of the engine, named after it; what is under the mutex there
  * is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
  * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
- * few, the mutex's own fairness, how many committers a leader gathers, how the segment store makes
- * space, and appends that reserve without the mutex (GroupCommit::TryAppend, GroupBuffer): here
- * every reservation and CloseBuffer() exclude each other by the mutex. Condition variables and
- * futexes never wake by themselves here: a spurious wake-up would hide a lost one.
+ * few, the mutex's own fairness, how many committers a leader gathers, and how the segment store
+ * makes space. Condition variables and futexes never wake by themselves here: a spurious wake-up
+ * would hide a lost one.
+ *
+ * Appends without the mutex (TryAppend) load open_, load the buffer's word, exchange it, copy: each
+ * is a step, between which all others may run. Opening and closing a buffer is one step, though the
+ * engine makes several stores: each thread without the mutex sees either nothing of them or the
+ * last, or is refused, and who is refused waits for the mutex, which is free only afterwards.
  *
  * Claimed, in every reachable state:
  *   acknowledged => synced    assert in Acknowledge(): WaitDurable, callbacks, durable_lsn
  *   watermarks                assert in CheckWatermarks(): durable <= written <= appended, each at
  *                             most what the disk has, at every single store
+ *   each LSN once             assert in Take(): a reservation gets the LSN behind the last one that
+ *                             was reserved, by whatever way; none after a failure was latched
+ *   a place stays             assert in CopyDone(): the group that a record was reserved in is there
+ *                             until it is copied
+ *   none is forgotten         asserts in Wait(), Notify(): an LSN that was given is known, unless cut;
+ *                             in TruncateAfter(), Close(): all that was reserved is durable before
  *   one leader                assert in Round()
  *   a whole group is written  assert in WriteGroup(): every record was copied, and follows the last
  *                             one written; the segment before is durable when the next one is begun
@@ -29,11 +39,13 @@
  *
  * Parameters: CLIENTS threads that each append OPS records, and after each wait, ask for a callback,
  * or do neither, at will; ALL_WAIT_DURABLE, or with ROLES one asks, one waits, the others do neither.
- * BUFFERS of CAPACITY records. CALLBACK_APPENDS: a callback may append, and ask for another one.
+ * BUFFERS of CAPACITY records; if that is more than one, each append may try it without the mutex
+ * first (a batch never does). CALLBACK_APPENDS: a callback may append, and ask for another one.
  * INTERVAL: flush_interval_micros is set. IO_FAILS: a write or a sync may fail. LATCH: so may the
  * store's thread. GATHER: the leader's sleep in Gather() with its wake-up, which must come before
  * the time is over. SPARES: every group begins a segment, which the store's thread makes, and only
- * when the last one was begun. TRUNCATE: one more thread cuts the log, then may append and wait.
+ * when the last one was begun. TRUNCATE: one more thread cuts the log; TRUNCATOR_APPENDS: then it
+ * may append and wait.
  * CLOSE_EARLY: see above. BUG_*: one line is broken; spin must find it.
  */
 #ifndef CLIENTS
@@ -73,12 +85,17 @@ bool sync_lost;    /* a failed sync marked its pages clean: a later one says OK 
 bool copied[16];   /* by LSN */
 
 /* The watermarks. */
-byte appended, written, durable;
+byte written, durable;
+byte closed_lsn;
+byte reserved;  /* the last LSN that anybody ever got: what AppendedLocked() must say */
 
 /* Buffers. */
 byte opened, drained;
 bool open_set;                /* open_ != nullptr; it is buffer opened - 1 */
-byte buffer_first[BUFFERS], buffer_records[BUFFERS];
+byte buffer_first[BUFFERS];
+/* GroupBuffer::word_; opened makes an epoch that does not wrap. */
+byte buffer_records[BUFFERS], buffer_epoch[BUFFERS];
+bool buffer_closed[BUFFERS] = true;
 bool buffer_begins[BUFFERS];  /* every other group begins a segment */
 byte copies[BUFFERS];         /* CopyCount */
 bool copies_asleep[BUFFERS];
@@ -128,10 +145,16 @@ short cut_callbacks;  /* a bit for each LSN */
 bool after_cut, appended_after_cut[16], waits_after_cut[THREADS];
 #define SAME_RECORD(w, lsn) (waits_after_cut[w] == appended_after_cut[lsn])
 #define CALLBACKS_CUT (cut_callbacks != 0)
+#define KNOWN(lsn) (lsn <= APPENDED || after_cut)
 #else
 #define SAME_RECORD(w, lsn) true
 #define CALLBACKS_CUT false
+#define KNOWN(lsn) (lsn <= APPENDED)
 #endif
+
+#define OPEN_BUFFER ((opened - 1) % BUFFERS)
+#define LAST_OF(b) (buffer_first[b] + buffer_records[b] - 1)
+#define APPENDED (open_set -> LAST_OF(OPEN_BUFFER) : closed_lsn)  /* AppendedLocked() */
 
 #define HAS_FULL_BUFFERS (opened - drained > open_set)
 #define CALLBACK_WANTS_SYNC (callbacks > 0 && callbacks_back > durable)
@@ -142,7 +165,7 @@ inline Lock() { atomic { mutex == FREE -> mutex = _pid } }
 inline Unlock() { mutex = FREE }
 
 inline CheckWatermarks() {
-  assert(durable <= written && written <= appended);
+  assert(durable <= written && written <= APPENDED);
   assert(written <= disk_written && durable <= disk_stable)
 }
 
@@ -196,9 +219,10 @@ inline FindCallbacks() {
 
 inline CopyDone(b) {  /* EncodeRecord, Done() */
   atomic {
+    assert(buffer_first[b] <= lsn && lsn <= LAST_OF(b));
     copied[lsn] = true;
-    copies[b]--;
-    wake_copy = (copies[b] == SLEEPING)
+    wake_copy = (copies[b] >= SLEEPING);
+    copies[b]++
   };
 #ifdef BUG_COPY_DONE_WAKES_NOBODY
   wake_copy = false;
@@ -209,16 +233,20 @@ inline CopyDone(b) {  /* EncodeRecord, Done() */
   fi
 }
 
-inline WaitForNone(b) {
+/* Open() resets the count; nobody looks at it before. */
+inline WaitForCopies(b) {
+#ifndef BUG_WRITE_BEFORE_COPY
   if
-#ifdef BUG_WRITE_BEFORE_COPY
-  :: true
-#endif
-  :: copies[b] == 0  /* while it spins */
-  :: atomic { copies[b] != 0 -> copies[b] = copies[b] | SLEEPING; now = copies[b] };
+  :: atomic { copies[b] == buffer_records[b] -> copies[b] = 0 }  /* while it spins */
+  :: atomic {
+       copies[b] != buffer_records[b] ->
+       all_copies = SLEEPING + buffer_records[b];
+       copies[b] = copies[b] | SLEEPING;
+       now = copies[b]
+     };
      do
-     :: atomic { now == SLEEPING -> now = 0; copies[b] = 0 }; break
-     :: now != SLEEPING ->
+     :: atomic { now == all_copies -> now = 0; all_copies = 0; copies[b] = 0 }; break
+     :: now != all_copies ->
         if  /* FutexWait: sleeps if the word is still `now` */
         :: atomic { copies[b] == now -> copies_asleep[b] = true };
            atomic { !copies_asleep[b] -> now = copies[b] }
@@ -226,15 +254,34 @@ inline WaitForNone(b) {
         fi
      od
   fi
+#else
+  skip
+#endif
 }
 
 /* ---- Leading */
 
-inline CloseBuffer() { open_set = false }
+inline CloseBuffer() {
+  if
+  :: open_set ->
+#ifndef BUG_CLOSE_LEAVES_THE_WORD
+     buffer_closed[OPEN_BUFFER] = true;
+#endif
+     closed_lsn = LAST_OF(OPEN_BUFFER);
+     open_set = false
+  :: else
+  fi
+}
 
 inline Fail() {
   if
-  :: !failed -> failed = true; NotifyRoom(); NotifyFlusher()
+  :: !failed ->
+#ifndef BUG_FAIL_LEAVES_THE_BUFFER_OPEN
+     CloseBuffer();
+#endif
+     failed = true;
+     NotifyRoom();
+     NotifyFlusher()
   :: else
   fi
 }
@@ -245,7 +292,7 @@ inline Advance(to_written, to_durable) {
   durable = to_durable;
   CheckWatermarks();
   if
-  :: durable == written && flush_at_set -> flush_at_set = (appended != durable); flush_at_due = false
+  :: durable == written && flush_at_set -> flush_at_set = (APPENDED != durable); flush_at_due = false
   :: else
   fi
 }
@@ -288,7 +335,7 @@ inline Sync() {
 
 /* Without the mutex. */
 inline WriteGroup(b) {
-  WaitForNone(b);
+  WaitForCopies(b);
   if  /* WriteAt */
   :: atomic {
        i = 0;
@@ -299,7 +346,7 @@ inline WriteGroup(b) {
        i = 0;
        assert(buffer_first[b] == disk_written + 1);
        assert(!buffer_begins[b] || disk_stable == buffer_first[b] - 1);
-       disk_written = buffer_first[b] + buffer_records[b] - 1;
+       disk_written = LAST_OF(b);
        ok = true
      }
 #ifdef IO_FAILS
@@ -326,7 +373,7 @@ inline Drain(b) {
     if
     :: failed -> ok = false
     :: else ->
-       last = buffer_first[b] + buffer_records[b] - 1;
+       last = LAST_OF(b);
        buffer_first[b] = 0;
        buffer_records[b] = 0;
        buffer_begins[b] = false;
@@ -424,7 +471,7 @@ inline Round(all, level) {
 }
 
 #if defined(TRUNCATE) && !defined(BUG_TRUNCATION_CUTS_NO_WAITERS)
-#define IS_CUT(w) (waiter_lsn[w] != NEVER && waiter_lsn[w] > appended)
+#define IS_CUT(w) (waiter_lsn[w] != NEVER && waiter_lsn[w] > APPENDED)
 #else
 #define IS_CUT(w) false
 #endif
@@ -551,7 +598,9 @@ inline OpenBuffer() {
   :: opened - drained < BUFFERS && LACKS_SPARE -> lacking = kNoSpare
   :: else ->
      to = opened % BUFFERS;
+     buffer_first[to] = closed_lsn + 1;
      buffer_records[to] = 0;
+     buffer_closed[to] = false;
      buffer_begins[to] = BEGINS_SEGMENT;
 #ifdef SPARES
      if  /* TakeSpare */
@@ -560,29 +609,58 @@ inline OpenBuffer() {
      fi;
 #endif
      opened++;
-     open_set = true
+     buffer_epoch[to] = opened;
+     open_set = true;
+#ifdef INTERVAL
+     if
+     :: !flush_at_set -> flush_at_set = true; flush_at_due = false; NotifyFlusher()
+     :: else
+     fi
+#endif
   fi
 }
 
-inline AddRecord() {
-  to = (opened - 1) % BUFFERS;
-  appended++;
-  lsn = appended;
+/* The place and LSN behind the last one in the buffer, which is not closed. */
+inline Take(b, first) {
+  lsn = first + buffer_records[b];
+  buffer_records[b]++;
+  assert(lsn == reserved + 1 && !failed);
+  reserved = lsn;
 #ifdef TRUNCATE
-  appended_after_cut[lsn] = after_cut;
+  appended_after_cut[lsn] = after_cut
 #endif
+}
+
+#ifdef BUG_NO_EPOCH
+#define SAME_WORD(b) (!buffer_closed[b] && buffer_records[b] == saw_records)
+#define FIRST_OF(b) saw_first
+#else
+#define SAME_WORD(b) \
+  (!buffer_closed[b] && buffer_records[b] == saw_records && buffer_epoch[b] == saw_epoch)
+#define FIRST_OF(b) buffer_first[b]
+#endif
+
+/* Without the mutex, GroupBuffer::TryReserve() in it. */
+inline TryAppend() {
   if
-  :: buffer_records[to] == 0 -> buffer_first[to] = lsn
-  :: else
-  fi;
-  buffer_records[to]++;
-  copies[to]++;
-#ifdef INTERVAL
-  if
-  :: !flush_at_set -> flush_at_set = true; flush_at_due = false; NotifyFlusher()
-  :: else
+  :: atomic { open_set -> to = OPEN_BUFFER };
+     do
+     :: atomic { buffer_closed[to] || buffer_records[to] == CAPACITY -> to = 0 }; break
+     :: atomic {
+          !buffer_closed[to] && buffer_records[to] < CAPACITY ->
+#ifdef BUG_NO_EPOCH
+          saw_first = buffer_first[to];
+#endif
+          saw_records = buffer_records[to];
+          saw_epoch = buffer_epoch[to]
+        };
+        if  /* compare_exchange_weak */
+        :: atomic { SAME_WORD(to) -> Take(to, FIRST_OF(to)); saw_records = 0; saw_epoch = 0 }; break
+        :: atomic { !SAME_WORD(to) -> saw_records = 0; saw_epoch = 0 }
+        fi
+     od
+  :: true
   fi
-#endif
 }
 
 #ifdef BUG_APPENDS_WHILE_TRUNCATING
@@ -596,7 +674,7 @@ inline Reserve() {
   :: REFUSES -> lacking = kNoBuffer
   :: else ->
      if
-     :: open_set && buffer_records[(opened - 1) % BUFFERS] == CAPACITY ->
+     :: open_set && buffer_records[OPEN_BUFFER] == CAPACITY ->
         CloseBuffer();
         if
         :: !leading -> NotifyFlusher()
@@ -609,7 +687,7 @@ inline Reserve() {
      :: else
      fi;
      if
-     :: open_set -> AddRecord()
+     :: open_set -> to = OPEN_BUFFER; Take(to, buffer_first[to])
      :: else
      fi
   fi
@@ -617,22 +695,29 @@ inline Reserve() {
 
 inline Append(me) {
   lsn = 0;
-  Lock();
-  do
-  :: atomic { failed || closed -> Unlock() }; break
-  :: atomic {
-       else ->
-       Reserve();
-       if
-       :: lsn != 0 -> Unlock()
-       :: else
-       fi
-     };
-     if
-     :: lsn != 0 -> break
-     :: else -> MakeRoom(me)
-     fi
-  od;
+#if CAPACITY > 1
+  TryAppend();
+#endif
+  if
+  :: lsn == 0 ->
+     Lock();
+     do
+     :: atomic { failed || closed -> Unlock() }; break
+     :: atomic {
+          else ->
+          Reserve();
+          if
+          :: lsn != 0 -> Unlock()
+          :: else
+          fi
+        };
+        if
+        :: lsn != 0 -> break
+        :: else -> MakeRoom(me)
+        fi
+     od
+  :: else
+  fi;
   if
   :: lsn != 0 -> CopyDone(to); to = 0
   :: else
@@ -710,17 +795,18 @@ inline TakeLead(me) {
 inline Wait(me, level) {
   atomic {
     Lock();
+    assert(KNOWN(lsn));
 #ifdef TRUNCATE
     waits_after_cut[me] = appended_after_cut[lsn]
 #endif
   };
   do
 #ifdef TRUNCATE
-  :: atomic { lsn > appended -> Unlock() }; break  /* OutOfRange */
+  :: atomic { lsn > APPENDED -> Unlock() }; break  /* OutOfRange */
 #endif
   :: atomic { REACHED(lsn, level) -> AcknowledgeWaiter(me, lsn, level); Unlock() }; break
-  :: atomic { lsn <= appended && !REACHED(lsn, level) && (failed || closed) -> Unlock() }; break
-  :: atomic { lsn <= appended && !REACHED(lsn, level) && !failed && !closed };
+  :: atomic { lsn <= APPENDED && !REACHED(lsn, level) && (failed || closed) -> Unlock() }; break
+  :: atomic { lsn <= APPENDED && !REACHED(lsn, level) && !failed && !closed };
      AwaitTurn(me, lsn, level);
      if
      :: atomic {
@@ -756,8 +842,9 @@ inline Wait(me, level) {
 inline Notify() {
   atomic {
     Lock();
+    assert(KNOWN(lsn));
     if
-    :: lsn > appended || closed
+    :: lsn > APPENDED || closed
     :: else -> callback[lsn] = true; FindCallbacks(); NotifyFlusher()
     fi;
     Unlock()
@@ -790,7 +877,11 @@ inline TruncateAfter(me) {
      truncating = true;
      Round(true, kDurable);
      if
-     :: atomic { !failed && cut < appended -> Unlock() };
+     :: atomic {
+          !failed && cut < APPENDED ->
+          assert(durable == reserved);
+          Unlock()
+        };
         if  /* SegmentStore::TruncateAfter */
         :: ok = true
 #ifdef IO_FAILS
@@ -808,10 +899,11 @@ inline TruncateAfter(me) {
              written = cut;
              i = cut + 1;
              do
-             :: i <= appended -> copied[i] = false; i++
+             :: i <= reserved -> copied[i] = false; i++
              :: else -> break
              od;
-             appended = cut;
+             closed_lsn = cut;
+             reserved = cut;
              after_cut = true;
 #ifndef BUG_TRUNCATION_LEAVES_CALLBACKS
              CutCallbacks();
@@ -864,11 +956,17 @@ inline Latch() {
 #endif
 
 #define LOCALS                                                                          \
-  byte lsn, to, stop, b, i, last, was_durable, sync_to, w, kept, wake, next_leader, now; \
+  byte lsn, to, stop, b, i, last, was_durable, sync_to, w, kept, wake, next_leader, now, \
+      all_copies;                                                                       \
   mtype lacking;                                                                        \
   bool ok, wake_copy, taken, reached                                                    \
-  LOCALS_OF_GATHER LOCALS_OF_SPARES
+  LOCALS_OF_TRY LOCALS_OF_GATHER LOCALS_OF_SPARES
 
+#if CAPACITY > 1
+#define LOCALS_OF_TRY ; byte saw_records, saw_epoch, saw_first
+#else
+#define LOCALS_OF_TRY
+#endif
 #ifdef GATHER
 #define LOCALS_OF_GATHER ; bool word, complete
 #else
@@ -1054,12 +1152,14 @@ proctype Truncator() {
   TruncateAfter(TRUNCATOR);
   if
   :: true
+#ifdef TRUNCATOR_APPENDS
   :: Append(TRUNCATOR);
      if
      :: lsn == 0 -> assert(failed)
      :: else -> Wait(TRUNCATOR, kDurable)
      fi;
      lsn = 0
+#endif
   fi;
   clients_done++
 }
@@ -1069,7 +1169,7 @@ proctype Truncator() {
 #endif
 
 #ifdef INTERVAL
-#define FLUSHED (durable == appended)
+#define FLUSHED (durable == reserved)
 #else
 #define FLUSHED true
 #endif
@@ -1099,7 +1199,7 @@ proctype Close() {
   fi;
   atomic { closed = true; stop_flusher = true; NotifyRoom(); NotifyFlusher(); Unlock() };
   flusher_done;  /* flusher_.join() */
-  assert(failed || (durable == appended && disk_stable == appended));
+  assert(failed || (durable == reserved && disk_stable == reserved));
   assert(callbacks == 0 && !CALLBACKS_CUT)
 }
 
