@@ -292,7 +292,7 @@ inline Advance(to_written, to_durable) {
   durable = to_durable;
   CheckWatermarks();
   if
-  :: durable == written && flush_at_set -> flush_at_set = (APPENDED != durable); flush_at_due = false
+  :: durable == written && flush_at_set -> flush_at_set = (drained != opened); flush_at_due = false
   :: else
   fi
 }
