@@ -19,12 +19,13 @@ namespace seawall::bench {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 20;
-constexpr size_t kBuffersPerThread = 4;
+constexpr size_t kMemoryBufferBytes = size_t{256} << 10;
+constexpr size_t kWritingBuffers = 3;  // beside one for each thread
 constexpr size_t kReadBytes = size_t{256} << 10;
 
 // A buffer holds at least a few records.
-size_t BufferBytes(size_t record_bytes) {
-  return std::max(kBufferBytes, RoundUp(4 * FloorStride(record_bytes), kFloorBlockBytes));
+size_t BufferBytes(size_t record_bytes, size_t least = kBufferBytes) {
+  return std::max(least, RoundUp(4 * FloorStride(record_bytes), kFloorBlockBytes));
 }
 
 size_t RecordsPerBuffer(size_t record_bytes) {
@@ -39,7 +40,7 @@ class FloorAppend : public Peer {
         stride_(FloorStride(run.record_bytes)),
         buffer_bytes_(BufferBytes(run.record_bytes)),
         filling_(static_cast<size_t>(run.threads)) {
-    for (size_t i = 0; i < filling_.size() * kBuffersPerThread; ++i) {
+    for (size_t i = 0; i < filling_.size() + kWritingBuffers; ++i) {
       free_.push_back(std::make_unique<FloorBuffer>(buffer_bytes_));
     }
   }
@@ -211,7 +212,8 @@ class FloorHash : public FloorAppend {
 class FloorMemory : public Peer {
  public:
   explicit FloorMemory(const RunOptions& run)
-      : stride_(FloorStride(run.record_bytes)), buffer_bytes_(BufferBytes(run.record_bytes)) {
+      : stride_(FloorStride(run.record_bytes)),
+        buffer_bytes_(BufferBytes(run.record_bytes, kMemoryBufferBytes)) {
     for (int i = 0; i < run.threads; ++i) {
       buffers_.push_back({std::make_unique<FloorBuffer>(buffer_bytes_), 0});
     }

@@ -40,6 +40,8 @@ absl::Status FloorFile::Create(uint64_t bytes, bool direct) {
   if (direct) {
     const int around = open(path_.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
     if (around >= 0) {
+      // Zeros that are in the page cache would be thrown out by each write.
+      posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
       close(fd_);
       fd_ = around;
     }
