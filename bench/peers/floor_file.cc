@@ -85,7 +85,7 @@ absl::Status VisitFloorRecords(const char* begin, const char* end, size_t record
     std::memcpy(&hash, begin, sizeof(hash));
     std::memcpy(&length, begin + sizeof(hash), sizeof(length));
     if (length == 0) return absl::OkStatus();
-    if (length != record_bytes || hash != XXH3_64bits(begin + kFloorHeaderBytes, record_bytes)) {
+    if (length != record_bytes || hash != Xxh3(begin + kFloorHeaderBytes, record_bytes)) {
       return absl::DataLossError("a bare loop's record does not verify");
     }
     visit(std::string_view(begin + kFloorHeaderBytes, record_bytes));

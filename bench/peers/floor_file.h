@@ -2,8 +2,6 @@
 #ifndef SEAWALL_BENCH_PEERS_FLOOR_FILE_H_
 #define SEAWALL_BENCH_PEERS_FLOOR_FILE_H_
 
-#include <xxhash.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +12,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "engine/checksum.h"
 
 namespace seawall::bench {
 
@@ -30,7 +29,7 @@ inline size_t FloorStride(size_t record_bytes) {
 inline void EncodeFloorRecord(std::string_view record, char* to) {
   const uint64_t length = record.size();
   std::memcpy(to + kFloorHeaderBytes, record.data(), record.size());
-  const uint64_t hash = XXH3_64bits(to + kFloorHeaderBytes, record.size());
+  const uint64_t hash = Xxh3(to + kFloorHeaderBytes, record.size());
   std::memcpy(to, &hash, sizeof(hash));
   std::memcpy(to + sizeof(hash), &length, sizeof(length));
 }
