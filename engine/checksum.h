@@ -41,6 +41,16 @@ inline uint64_t Avalanche(uint64_t x) {
   return x;
 }
 
+// What Avalanche() made `x` of.
+inline uint64_t InverseAvalanche(uint64_t x) {
+  x ^= x >> 33;
+  x *= 0x9cb4b2f8129337dbULL;
+  x ^= x >> 33;
+  x *= 0x4f74430c22a54005ULL;
+  x ^= x >> 33;
+  return x;
+}
+
 // Hashes `bytes` and binds the result to where they belong. The seed enters behind the hash and
 // not as XXH3's own seed: from 241 bytes up XXH3 derives a 192-byte secret from a seed on every
 // call. Nothing is lost: for fixed (seed, position) this is a bijection of the plain hash, and
@@ -48,6 +58,11 @@ inline uint64_t Avalanche(uint64_t x) {
 inline uint64_t PositionedChecksum(const char* bytes, size_t size, uint64_t seed,
                                    uint64_t position) {
   return Avalanche(Xxh3(bytes, size) ^ Avalanche(seed + position));
+}
+
+// The sum of seed and position for which PositionedChecksum() of `bytes` is `checksum`.
+inline uint64_t PlaceOf(const char* bytes, size_t size, uint64_t checksum) {
+  return InverseAvalanche(InverseAvalanche(checksum) ^ Xxh3(bytes, size));
 }
 
 }  // namespace seawall

@@ -108,10 +108,13 @@ uint64_t GroupChecksum(const char* from, uint64_t salt, uint64_t file_offset) {
 }
 
 // Length and flags are bound in through the position: they are not part of the hashed bytes.
+uint64_t RecordSeed(uint32_t length, uint32_t flags, uint64_t salt) {
+  return Avalanche(salt ^ (uint64_t{flags} << 32 | length));
+}
+
 uint64_t RecordChecksum(const char* payload, uint32_t length, uint32_t flags, Lsn lsn,
                         uint64_t salt) {
-  uint64_t seed = Avalanche(salt ^ (uint64_t{flags} << 32 | length));
-  return PositionedChecksum(payload, length, seed, lsn);
+  return PositionedChecksum(payload, length, RecordSeed(length, flags, salt), lsn);
 }
 
 }  // namespace
@@ -269,6 +272,23 @@ RecordCursor::Result RecordCursor::Bad() {
         absl::StrFormat("expected record flags within %08x, found %08x", kKnownRecordFlags, flags);
   }
   return Result::kBad;
+}
+
+bool FindRecord(std::string_view bytes, uint64_t salt, Record* record) {
+  if (bytes.size() < kRecordHeaderBytes) return false;
+  const uint32_t length = GetU32(bytes.data() + 8);
+  const uint32_t flags = GetU32(bytes.data() + 12);
+  if ((flags & ~kKnownRecordFlags) != 0 || length > bytes.size() - kRecordHeaderBytes) return false;
+  record->payload = bytes.substr(kRecordHeaderBytes, length);
+  record->lsn = PlaceOf(record->payload.data(), length, GetU64(bytes.data())) -
+                RecordSeed(length, flags, salt);
+  record->batch_continues = (flags & kRecordBatchContinues) != 0;
+  record->sealed_unix_micros = 0;
+  return true;
+}
+
+uint64_t SaltOfGroup(const char* from, uint64_t file_offset) {
+  return PlaceOf(from + 8, kGroupHeaderBytes - 8, GetU64(from)) - file_offset;
 }
 
 bool operator==(const ControlBlock& a, const ControlBlock& b) {

@@ -149,6 +149,17 @@ class RecordCursor {
   std::string error_;
 };
 
+// ---- Salvage: what bytes tell whose surroundings are damaged.
+
+// Fills *record with the record that `bytes` begin with, if its length fits in and its flags are
+// known. Its LSN is the one for which its checksum is right. Bytes that are no record of a segment
+// with this salt get a number that is as good as random: who calls knows which LSNs can be there.
+bool FindRecord(std::string_view bytes, uint64_t salt, Record* record);
+
+// The salt for which the checksum of the group header at `from` is right, at this offset. It takes
+// a second witness (a record) to prove that it is one.
+uint64_t SaltOfGroup(const char* from, uint64_t file_offset);
+
 // ---- Control file: facts that are known to be durable, in slots written in turn.
 
 // A segment that is prepared but not known to be sealed: it must be there, this long, with this

@@ -36,6 +36,7 @@ Command VerifyCommand();
 Command StatCommand();
 Command AppendCommand();
 Command ProbeCommand();
+Command RepairCommand();
 
 // Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
 // what its code suggests for a log.

@@ -34,8 +34,8 @@ Usage: seawall COMMAND [FLAGS] DIR [...]
 `seawall COMMAND --help` (or `seawall help COMMAND`) explains each, with examples. DIR is the
 directory of one log.
 
-append writes a log, and probe temporary files of its own. All others only read: they take no lock,
-change nothing, and work beside a live writer and on a read-only mount.
+append writes a log, repair a new one, and probe temporary files of its own. All others only read:
+they take no lock, change nothing, and work beside a live writer and on a read-only mount.
 
 Exit status of all commands:
   0  done; the log, as far as it was read, is sound
@@ -51,7 +51,8 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {DumpCommand(), VerifyCommand(), StatCommand(), AppendCommand(), ProbeCommand()};
+  return {DumpCommand(),   VerifyCommand(), StatCommand(),
+          AppendCommand(), ProbeCommand(),  RepairCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {
