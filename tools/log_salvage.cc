@@ -77,7 +77,7 @@ class LogSalvage {
   void NameTornTail() {
     if (!plan_.opens.ok()) return;
     const Lsn last = std::max(plan_.opens_last_lsn, assembler_.last_lsn());
-    for (Damage& damage : plan_.damage) {
+    for (Finding& damage : plan_.damage) {
       if (damage.lost && damage.records.first > last) {
         damage.kind = "torn_tail";
         damage.what = "a last write that was cut off by a crash and was never acknowledged";
@@ -145,11 +145,12 @@ void BatchAssembler::Drop() {
 }
 
 bool SalvageResult::lost() const {
-  return std::any_of(damage.begin(), damage.end(), [](const Damage& one) { return one.lost; });
+  return std::any_of(damage.begin(), damage.end(), [](const Finding& one) { return one.lost; });
 }
 
 bool SalvageResult::corrected() const {
-  return std::any_of(damage.begin(), damage.end(), [](const Damage& one) { return one.corrected; });
+  return std::any_of(damage.begin(), damage.end(),
+                     [](const Finding& one) { return one.corrected; });
 }
 
 absl::StatusOr<SalvageResult> SalvageLog(const std::string& directory, bool keep_parts,

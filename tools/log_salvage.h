@@ -26,7 +26,7 @@ class SalvageSink {
 class BatchAssembler {
  public:
   // With `keep_parts`, records of a batch that is not whole are given out one by one.
-  BatchAssembler(SalvageSink* sink, bool keep_parts, std::vector<Damage>* damage)
+  BatchAssembler(SalvageSink* sink, bool keep_parts, std::vector<Finding>* damage)
       : sink_(sink), keep_parts_(keep_parts), damage_(damage) {}
 
   void BeginSegment(const std::string& path) { path_ = path; }
@@ -43,7 +43,7 @@ class BatchAssembler {
 
   SalvageSink* const sink_;
   const bool keep_parts_;
-  std::vector<Damage>* const damage_;
+  std::vector<Finding>* const damage_;
   std::string path_;
   absl::Status status_;
   std::vector<std::string_view> pending_;  // the last record seen, and those of its batch
@@ -57,7 +57,7 @@ struct SalvageResult {
   absl::Status opens;  // what Log::Open says of the damaged log
   // The first record of the log as far as it is known; 0 if no segment is left at all.
   Lsn first_lsn = 0;
-  std::vector<Damage> damage;
+  std::vector<Finding> damage;
 
   bool lost() const;
   bool corrected() const;

@@ -37,7 +37,8 @@ DIR is only read, never changed. (Its writer must not be running; `seawall verif
 there is any damage at all.) Every record whose checksum is right is written to DEST, whatever is
 wrong around it: headers of groups and segments, CONTROL, names and order of files. A record's
 checksum covers its LSN and its segment's salt, so none is taken for another, and nothing stale
-for the log: records that were trimmed or cut off do not come back.
+for the log: records that were trimmed or cut off do not come back. (But where the segment is gone
+that a truncation began, nothing is left that tells of the cut: the report has missing_segment.)
 
 A single flipped bit is corrected: in a record of up to 64 KiB, in the header of a longer one, of a
 group, of a segment, and in CONTROL; each is tried until the checksum is right, and the report
@@ -53,8 +54,8 @@ of a batch, unless it begins a group: it is dropped, too, up to the end of that 
 
 The report has "damage" (for each place: kind, file, offset, first_lsn and last_lsn of the records
 it concerns, whether they are lost or corrected), "logs" (what was written: directory, first_lsn,
-records, source_first_lsn) and counts. Kinds: bit_corrected, unreadable, missing_segment, swapped,
-duplicate, stale (replaced by later segments), foreign (another log's), header_lost, no_control,
+records, source_first_lsn) and counts. Kinds: bit_corrected, unreadable, missing_segment, shortened,
+swapped, duplicate, stale (replaced by later segments), foreign (another log's), header_lost, no_control,
 read_error, batch_not_whole, torn_tail (never acknowledged: no loss).
 
 Times of groups are those of the repair. Memory: the largest segment, and two buffers.
@@ -113,7 +114,7 @@ absl::StatusOr<std::unique_ptr<File>> LockOut(const std::string& directory) {
   return file;
 }
 
-Json ToJson(const Damage& damage) {
+Json ToJson(const Finding& damage) {
   Json json = {{"kind", damage.kind}, {"file", damage.path}, {"offset", damage.offset}};
   if (damage.records.last != 0) {
     json["first_lsn"] = damage.records.first == 0 ? Json(nullptr) : Json(damage.records.first);
@@ -142,12 +143,12 @@ Json Report(const std::string& directory, const SalvageResult& result,
                             {"source_first_lsn", run.source_first_lsn}});
   }
   json["damage"] = Json::array();
-  for (const Damage& damage : result.damage) json["damage"].push_back(ToJson(damage));
+  for (const Finding& damage : result.damage) json["damage"].push_back(ToJson(damage));
   return json;
 }
 
 void Summarize(const SalvageResult& result, const SalvageWriter& writer, Output* output) {
-  for (const Damage& damage : result.damage) {
+  for (const Finding& damage : result.damage) {
     std::string records;
     if (damage.records.last != 0) {
       records = absl::StrCat(

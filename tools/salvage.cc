@@ -15,7 +15,7 @@ void FlipBit(std::string* bytes, uint64_t bit) {
 
 SegmentSalvage::SegmentSalvage(const SalvageSource& source, Lsn first_lsn, std::string* bytes,
                                std::function<void(const SalvagedRecord&)> on_record,
-                               std::vector<Damage>* damage)
+                               std::vector<Finding>* damage)
     : source_(source),
       bytes_(bytes),
       on_record_(std::move(on_record)),

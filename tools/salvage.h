@@ -30,7 +30,8 @@ class SegmentSalvage {
   // `bytes`: the file, changed where a bit is corrected. Records from `first_lsn` up to the
   // source's last_lsn are wanted.
   SegmentSalvage(const SalvageSource& source, Lsn first_lsn, std::string* bytes,
-                 std::function<void(const SalvagedRecord&)> on_record, std::vector<Damage>* damage);
+                 std::function<void(const SalvagedRecord&)> on_record,
+                 std::vector<Finding>* damage);
 
   void Run();
 
@@ -63,7 +64,7 @@ class SegmentSalvage {
   const SalvageSource source_;
   std::string* const bytes_;
   const std::function<void(const SalvagedRecord&)> on_record_;
-  std::vector<Damage>* const damage_;
+  std::vector<Finding>* const damage_;
   const Lsn first_lsn_;
   const uint64_t limit_;      // the file's length
   uint64_t nonzero_end_ = 0;  // nothing begins behind it

@@ -19,6 +19,10 @@ namespace {
 constexpr uint64_t kControlSlotUsedBytes = 296;
 constexpr uint64_t kHeaderUsedBytes = 112;
 
+constexpr char kMayBeCut[] =
+    "this segment is not there; if a truncation began it, what that cut off comes back from the "
+    "segment before";
+
 struct Candidate {
   std::string path;
   std::optional<uint64_t> named;  // the generation that its name says
@@ -99,6 +103,7 @@ class Planner {
     if (plan_.sources.empty() && absl::IsNotFound(plan_.opens)) return plan_.opens;
     Bound();
     FindMissing();
+    FindShortened();
     return std::move(plan_);
   }
 
@@ -348,10 +353,34 @@ class Planner {
                          "would say)");
       }
     }
+    for (size_t i = 1; i < plan_.sources.size(); ++i) {
+      const uint64_t before = plan_.sources[i].predecessor_generation;
+      if (before >= first && before != 0 && !IsThere(before)) AddMissing(before, {0, 0}, kMayBeCut);
+    }
     if (!plan_.control.has_value() || IsThere(plan_.control->tail_generation)) return;
     const uint64_t tail = plan_.control->tail_generation;
     if (plan_.sources.empty() || plan_.sources.back().generation < tail) {
-      AddMissing(tail, {0, 0}, "the log's last segment is not there");
+      AddMissing(tail, {0, 0}, kMayBeCut);
+    }
+  }
+
+  // Files that CONTROL knows to be there, and longer: what they held nobody can say.
+  void FindShortened() {
+    if (!plan_.control.has_value()) return;
+    for (const ControlEntry& entry : plan_.control->entries) {
+      if (entry.generation < plan_.control->first_generation) continue;
+      const auto known = chosen_.find(entry.generation);
+      const std::string path = known != chosen_.end()
+                                   ? known->second.path
+                                   : JoinPath(directory_, SegmentName(entry.generation));
+      FileInfo info;
+      if (FileSystem::Posix()->Stat(path, &info) == 0 && info.bytes >= entry.allocated_bytes) {
+        continue;
+      }
+      Add("shortened", path, info.bytes,
+          absl::StrCat("it had ", entry.allocated_bytes,
+                       " bytes; whether they held records is not known"),
+          {}, true);
     }
   }
 
@@ -364,7 +393,7 @@ class Planner {
 
 }  // namespace
 
-absl::StatusOr<std::string> ReadForSalvage(const std::string& path, std::vector<Damage>* damage) {
+absl::StatusOr<std::string> ReadForSalvage(const std::string& path, std::vector<Finding>* damage) {
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(FileSystem::Posix(), path, OpenOptions());
   if (!file.ok()) return file.status();
   uint64_t size = 0;

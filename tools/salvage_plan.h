@@ -16,7 +16,7 @@
 namespace seawall {
 
 // One piece of damage, and the records that it took.
-struct Damage {
+struct Finding {
   std::string kind;
   std::string path;
   uint64_t offset = 0;
@@ -50,11 +50,11 @@ struct SalvagePlan {
   Lsn opens_last_lsn = 0;
   std::optional<ControlBlock> control;
   std::vector<SalvageSource> sources;  // oldest first
-  std::vector<Damage> damage;
+  std::vector<Finding> damage;
 };
 
 // All of a file: blocks that cannot be read are zeros, and damage.
-absl::StatusOr<std::string> ReadForSalvage(const std::string& path, std::vector<Damage>* damage);
+absl::StatusOr<std::string> ReadForSalvage(const std::string& path, std::vector<Finding>* damage);
 
 // NotFound if there is nothing that was ever a log; Unimplemented if a newer Seawall wrote it.
 absl::StatusOr<SalvagePlan> PlanSalvage(const std::string& directory);
