@@ -658,5 +658,36 @@ TEST(FormatTest, BadRecordNamesBothChecksums) {
   EXPECT_NE(cursor.error().find(", found "), std::string::npos) << cursor.error();
 }
 
+TEST(FormatTest, RecordTellsItsLsnToWhoKnowsTheSalt) {
+  for (const size_t size : {0, 1, 240, 241, 5000}) {
+    for (const Lsn lsn : {Lsn{1}, Lsn{77}, kMaxNumber - 1}) {
+      const std::string payload(size, 'x');
+      std::string bytes(EncodedRecordBytes(size) + 9, '\0');
+      EncodeRecord(payload, lsn, kRecordBatchContinues, 0x5a17, bytes.data());
+      Record record;
+      ASSERT_TRUE(FindRecord(bytes, 0x5a17, &record));
+      EXPECT_EQ(record.lsn, lsn);
+      EXPECT_EQ(record.payload, payload);
+      EXPECT_TRUE(record.batch_continues);
+      ASSERT_TRUE(FindRecord(bytes, 0x5a18, &record));
+      EXPECT_NE(record.lsn, lsn);
+      if (size > 0) {
+        EXPECT_FALSE(FindRecord(std::string_view(bytes).substr(0, 15 + size), 0x5a17, &record));
+      }
+    }
+  }
+}
+
+TEST(FormatTest, GroupTellsTheSaltOfItsSegment) {
+  GroupHeader group;
+  group.group_bytes = 96;
+  group.record_count = 2;
+  group.first_lsn = 7;
+  char bytes[kGroupHeaderBytes];
+  EncodeGroupHeader(group, 0xfedcba9876543210, 8192, bytes);
+  EXPECT_EQ(SaltOfGroup(bytes, 8192), 0xfedcba9876543210);
+  EXPECT_NE(SaltOfGroup(bytes, 8200), 0xfedcba9876543210);
+}
+
 }  // namespace
 }  // namespace seawall
