@@ -385,6 +385,45 @@ TEST_F(RepairCommandTest, FlippedBitIsCorrectedAndSaid) {
   EXPECT_EQ(RunTool({"dump", "--raw", new_}).out, payloads_[0] + payloads_[1] + payloads_[2]);
 }
 
+// Nothing is left but groups, of which each bears its segment's salt in its checksum.
+TEST_F(RepairCommandTest, RecordsAreFoundWithoutAnyHeaderAndWithoutControl) {
+  Append({2000, 2001, 2002, 2003, 2004, 2005, 2006, 2007});
+  size_t segments = 0;
+  for (auto [name, bytes] : ReadFiles(log_)) {
+    if (!IsSegment(name)) continue;
+    bytes.replace(0, kSegmentHeaderBytes, kSegmentHeaderBytes, '\0');
+    WriteFile(log_ + "/" + name, bytes);
+    ++segments;
+  }
+  EXPECT_GE(segments, 2u);
+  std::filesystem::remove(log_ + "/CONTROL");
+  const Outcome outcome = Repair();
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  std::string all;
+  for (const std::string& payload : payloads_) all += payload;
+  EXPECT_EQ(RunTool({"dump", "--raw", new_}).out, all);
+}
+
+// The records of a group whose header is gone, and those behind one whose length is.
+TEST_F(RepairCommandTest, RecordsAreFoundByTheirChecksums) {
+  Append({100, 101}, {50, 51, 52});
+  const std::string name = "0000000000000001.seg";
+  const std::string path = log_ + "/" + name;
+  std::string bytes = ReadFiles(log_).at(name);
+  const size_t batch = bytes.find(std::string(50, 'B'));
+  const size_t second = bytes.find(payloads_[1]);
+  // The batch's group header; the second record's length.
+  bytes.replace(batch - kRecordHeaderBytes - kGroupHeaderBytes, kGroupHeaderBytes,
+                kGroupHeaderBytes, '?');
+  bytes.replace(second - 8, 4, 4, '?');
+  WriteFile(path, bytes);
+  const Outcome outcome = Repair({"--keep_partial_batches"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_EQ(RunTool({"dump", "--raw", new_}).out, payloads_[0]);
+  EXPECT_EQ(RunTool({"dump", "--raw", new_ + "/from-3"}).out,
+            std::string(50, 'B') + std::string(51, 'B') + std::string(52, 'B'));
+}
+
 TEST_F(RepairCommandTest, BatchThatIsNotWholeIsDroppedUnlessItIsWanted) {
   Append({100}, {50, 51, 52});
   Spoil(std::string(50, 'B'));
