@@ -404,6 +404,27 @@ TEST_F(RepairCommandTest, RecordsAreFoundWithoutAnyHeaderAndWithoutControl) {
   EXPECT_EQ(RunTool({"dump", "--raw", new_}).out, all);
 }
 
+// Its bytes are still in the segment that the cut went through.
+TEST_F(RepairCommandTest, WhatATruncationCutOffDoesNotComeBack) {
+  Append({2000, 2001, 2002, 2003});
+  {
+    auto log = Log::Open(log_, Options());
+    ASSERT_TRUE(log.ok()) << log.status();
+    ASSERT_TRUE((*log)->AppendDurable("kept").ok());
+    ASSERT_TRUE((*log)->AppendDurable("cut off").ok());
+    ASSERT_TRUE((*log)->TruncateAfter(5).ok());
+    ASSERT_TRUE((*log)->AppendDurable("instead").ok());
+    ASSERT_TRUE((*log)->Close().ok());
+  }
+  std::string files;
+  for (const auto& file : ReadFiles(log_)) files += file.second;
+  ASSERT_NE(files.find("cut off"), std::string::npos);
+  const Outcome outcome = Repair();
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  const std::string dump = RunTool({"dump", "--raw", new_}).out;
+  EXPECT_EQ(dump.substr(2000 + 2001 + 2002 + 2003), "keptinstead");
+}
+
 // The records of a group whose header is gone, and those behind one whose length is.
 TEST_F(RepairCommandTest, RecordsAreFoundByTheirChecksums) {
   Append({100, 101}, {50, 51, 52});
