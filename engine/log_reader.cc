@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -135,11 +136,11 @@ std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn f
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {
   return [segments = std::move(segments)](Lsn lsn) -> absl::StatusOr<std::optional<ReadRange>> {
-    for (const SegmentRef& segment : segments) {
-      if (lsn >= segment.base_lsn && lsn <= segment.last_lsn) {
-        return ReadRange{segment, segment.last_lsn, segment.end};
-      }
-    }
+    auto above = std::upper_bound(segments.begin(), segments.end(), lsn,
+                                  [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+    if (above == segments.begin()) return std::nullopt;
+    const SegmentRef& segment = *std::prev(above);
+    if (lsn <= segment.last_lsn) return ReadRange{segment, segment.last_lsn, segment.end};
     return std::nullopt;
   };
 }

@@ -550,9 +550,10 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
     MutexLock lock(&mutex_);
     header.log_id = log_id_;
     header.generation = next_generation_++;
-    for (const SegmentRef& segment : segments_) {
-      if (segment.base_lsn <= lsn) kept.push_back(segment);
-    }
+    auto cut = std::upper_bound(segments_.begin(), segments_.end(), lsn,
+                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+    // The one that is cut, and the one that stands behind if nothing of it is left.
+    kept.assign(cut - std::min<std::ptrdiff_t>(cut - segments_.begin(), 2), cut);
   }
   if (!kept.empty()) {
     absl::Status status = FindCut(kept.back(), lsn, &source, &header);
@@ -595,15 +596,15 @@ std::vector<std::string> SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn
                                                FreshSegment& fresh) {
   std::vector<std::string> unlink;
   MutexLock lock(&mutex_);
-  for (const SegmentRef& segment : segments_) {
-    if (kept.empty() || segment.generation > kept.back().generation) {
-      unlink.push_back(SegmentName(segment.generation));
-    }
+  while (!segments_.empty() &&
+         (kept.empty() || segments_.back().generation > kept.back().generation)) {
+    unlink.push_back(SegmentName(segments_.back().generation));
+    segments_.pop_back();
   }
   for (size_t i = 1; i < prepared_.size(); ++i) {
     unlink.push_back(SegmentName(prepared_[i].generation));
   }
-  segments_.assign(kept.begin(), kept.end());
+  if (!kept.empty()) segments_.back() = std::move(kept.back());
   segments_.push_back(RefOf(*fresh.segment));
   segments_.back().pin = std::make_shared<int>(0);
   if (kept.empty()) first_generation_ = fresh.segment->header.generation;

@@ -1,6 +1,7 @@
 // Failing calls where threads wait: each is told, and no success is taken back. And disks that are
 // full: refused before anything is accepted. SEAWALL_CRASH_SEED chooses other power losses.
 #include <atomic>
+#include <cerrno>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -17,7 +18,9 @@
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
+#include "tests/event.h"
 #include "tests/fault_lab.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/seed.h"
 #include "tests/watchdog.h"
 
@@ -162,6 +165,91 @@ TEST(FaultWaitersTest, AWaiterForSpaceIsToldWhenTheExtensionFails) {
   EXPECT_EQ((*log)->Append("later").status(), status);
   EXPECT_EQ((*log)->Close(), status);
   disk.SetCallHook(nullptr);
+}
+
+// Fails the first sync of CONTROL that a thread of the log makes once armed, and counts what such
+// threads change afterwards.
+class ControlFailure : public ForwardingFileSystem {
+ public:
+  explicit ControlFailure(FileSystem* fs) : ForwardingFileSystem(fs) {}
+
+  void Arm() { armed_ = true; }
+  void AwaitFailure() { failed_.Wait(); }
+  int changes_behind() const { return changes_behind_; }
+
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    if (options.create) Changes();
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0) *file = std::make_unique<WatchedFile>(std::move(*file), path, this);
+    return error;
+  }
+  int Rename(const std::string& from, const std::string& to) override {
+    Changes();
+    return ForwardingFileSystem::Rename(from, to);
+  }
+  int Unlink(const std::string& path) override {
+    Changes();
+    return ForwardingFileSystem::Unlink(path);
+  }
+
+ private:
+  class WatchedFile : public ForwardingFile {
+   public:
+    WatchedFile(std::unique_ptr<File> file, const std::string& path, ControlFailure* watch)
+        : ForwardingFile(std::move(file)),
+          is_control_(absl::StrContains(path, "CONTROL")),
+          watch_(watch) {}
+
+    IoResult PWrite(const void* from, size_t bytes, uint64_t offset) override {
+      watch_->Changes();
+      return ForwardingFile::PWrite(from, bytes, offset);
+    }
+    int Sync(SyncKind kind) override {
+      if (is_control_ && watch_->IsLogThread() && watch_->armed_.exchange(false)) {
+        watch_->behind_ = true;
+        watch_->failed_.Set();
+        return EIO;
+      }
+      return ForwardingFile::Sync(kind);
+    }
+
+   private:
+    const bool is_control_;
+    ControlFailure* const watch_;
+  };
+
+  bool IsLogThread() const { return std::this_thread::get_id() != test_; }
+  void Changes() {
+    if (behind_ && IsLogThread()) ++changes_behind_;
+  }
+
+  const std::thread::id test_ = std::this_thread::get_id();
+  std::atomic<bool> armed_{false}, behind_{false};
+  std::atomic<int> changes_behind_{0};
+  Event failed_;
+};
+
+// The log's threads, too, change nothing once a sync has failed, though there is more to do.
+TEST(FaultWaitersTest, NothingIsBegunBehindAFailure) {
+  Watchdog watchdog;
+  watchdog.Begin("a failure while trimmed segments are recycled");
+  CrashFileSystem disk;
+  ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+  ControlFailure failure(&disk);
+  Options options = ModelledLog::SmallOptions(&failure);
+  options.max_recycled_segments = 5;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, options);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  for (int i = 0; i < 15; ++i) ASSERT_TRUE((*log)->AppendDurable(std::string(5000, 'x')).ok());
+  failure.Arm();
+  ASSERT_TRUE((*log)->TrimBefore(13).ok());  // several segments to recycle
+  failure.AwaitFailure();
+  absl::Status status;
+  while (status.ok()) status = (*log)->Append("x").status();  // until the failure has come back
+  EXPECT_TRUE(IsLatch(status)) << status.ToString();
+  EXPECT_EQ((*log)->Close(), status);
+  EXPECT_EQ(failure.changes_behind(), 0);
 }
 
 // ---- No space
