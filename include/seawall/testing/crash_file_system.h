@@ -32,8 +32,8 @@
 //     zeros, and with it the synced bytes that share it.
 //   * A size that was changed and not synced is the synced size or any size since then. A size
 //     that survived without its sectors shows zeros or garbage; sectors without it are gone.
-//   * Each creation, mkdir, rename, unlink and rmdir happened or did not, until SyncDirectory() of the
-//     directory that holds the name. Syncing a file does not sync its name; syncing a directory
+//   * Each creation, mkdir, rename, unlink and rmdir happened or did not, until SyncDirectory() of
+//     the directory that holds the name. Syncing a file does not sync its name; syncing a directory
 //     does not sync its own name in its parent. A rename is atomic: the file has the old name or
 //     the new one. Across directories, syncing the target directory leaves the old name in doubt;
 //     syncing the source directory makes all of the rename durable.
