@@ -33,5 +33,6 @@ def full_and_smoke_test(name, deps):
         size = "medium",
         srcs = [name + ".cc"],
         local_defines = ["SEAWALL_SMOKE"],
+        tags = ["no-plain"],
         deps = deps,
     )

@@ -51,7 +51,9 @@ struct Options {
   SyncMethod sync_method = SyncMethod::kFdatasync;
 
   // Write around the page cache (O_DIRECT), from the aligned buffers. Opening fails with
-  // Unimplemented where the file system has no O_DIRECT.
+  // Unimplemented where the file system has no O_DIRECT. Without it, groups from 256 KiB up are
+  // written so all the same where that is possible: large writes gain by it (bench/EXPERIMENTS.md);
+  // whether small ones do differs from disk to disk (`seawall probe DIR` measures it).
   bool direct_io = false;
 
   // Records go to stable storage when somebody waits for them, and to the kernel when a buffer is
