@@ -15,7 +15,8 @@
 namespace seawall {
 namespace {
 
-constexpr size_t kZeroChunkBytes = size_t{1} << 20;
+// What a commit may have to wait for at the disk while zeros are written ahead.
+constexpr size_t kZeroChunkBytes = size_t{128} << 10;
 
 absl::StatusCode CodeOf(int error) {
   switch (error) {

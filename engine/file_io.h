@@ -39,7 +39,7 @@ absl::Status SyncFile(File* file, const std::string& path, File::SyncKind kind);
 
 absl::Status SyncDirectory(FileSystem* fs, const std::string& directory);
 
-// Writes zeros over [from, to), in blocks of at most 1 MiB; all are multiples of 4096.
+// Writes zeros over [from, to), in writes of at most 128 KiB; all are multiples of 4096.
 absl::Status WriteZeros(File* file, const std::string& path, uint64_t from, uint64_t to);
 
 // Makes the file reach from `from` to `to`, multiples of 4096, without writing in between but for
