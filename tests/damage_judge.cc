@@ -28,10 +28,7 @@ Lsn HighestProof(const Subject& subject, const Files& files) {
       continue;
     }
     SegmentHeader header;
-    if (bytes.size() >= kSegmentHeaderBytes &&
-        DecodeSegmentHeader(bytes.data(), &header, &version) == DecodeResult::kValid) {
-      proven = std::max(proven, header.durable_lsn);
-    }
+    if (HeaderOf(bytes, &header)) proven = std::max(proven, header.durable_lsn);
     for (uint64_t at = kSegmentHeaderBytes; at + kGroupHeaderBytes <= bytes.size();
          at += kGroupUnitBytes) {
       for (uint64_t salt : subject.salts) {

@@ -40,8 +40,7 @@ Layout LayoutOf(const std::string& path, const std::string& bytes) {
   mark(0, 112);
   mark(kHeaderCopyOffset, 112);
   SegmentHeader header;
-  uint32_t version;
-  if (DecodeSegmentHeader(bytes.data(), &header, &version) != DecodeResult::kValid) return layout;
+  if (!HeaderOf(bytes, &header)) return layout;
   uint64_t at = kSegmentHeaderBytes;
   layout.end = at;
   GroupHeader group;

@@ -33,6 +33,12 @@ size_t Segments(const Files& files) {
   return count;
 }
 
+bool HeaderOf(const std::string& bytes, SegmentHeader* header) {
+  uint32_t version;
+  return bytes.size() >= kSegmentHeaderBytes &&
+         DecodeSegmentHeader(bytes.data(), header, &version) == DecodeResult::kValid;
+}
+
 namespace {
 
 // Writes a log and keeps every version of its files.
@@ -79,8 +85,7 @@ class Writer {
   void AddUnlistedSpare() {
     SegmentHeader header;
     for (const auto& [path, bytes] : Snapshot(*fs_)) {
-      uint32_t version;
-      if (IsSegment(path)) DecodeSegmentHeader(bytes.data(), &header, &version);
+      if (IsSegment(path)) HeaderOf(bytes, &header);
     }
     SegmentHeader spare;
     spare.log_id = header.log_id;
@@ -109,11 +114,7 @@ class Writer {
     }
     for (const auto& [path, bytes] : subject_.files) {
       SegmentHeader header;
-      uint32_t version;
-      if (IsSegment(path) &&
-          DecodeSegmentHeader(bytes.data(), &header, &version) == DecodeResult::kValid) {
-        subject_.salts.insert(header.salt);
-      }
+      if (IsSegment(path) && HeaderOf(bytes, &header)) subject_.salts.insert(header.salt);
     }
     return std::move(subject_);
   }

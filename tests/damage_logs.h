@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "engine/format.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"
@@ -31,6 +32,9 @@ Files Snapshot(const CrashFileSystem& disk);
 
 inline bool IsSegment(const std::string& path) { return absl::EndsWith(path, ".seg"); }
 size_t Segments(const Files& files);
+
+// False, too, of a file that is shorter than a header, as one that is being created is.
+bool HeaderOf(const std::string& bytes, SegmentHeader* header);
 
 // A log to be damaged: all of it durable, nobody has it open.
 struct Subject {

@@ -6,11 +6,9 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <set>
 #include <string>
 #include <thread>
@@ -23,7 +21,6 @@
 #include "tests/crash_model.h"
 #include "tests/event.h"
 #include "tests/forwarding_file_system.h"
-#include "tests/seed.h"
 
 namespace seawall {
 namespace {

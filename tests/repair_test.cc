@@ -53,11 +53,7 @@ std::map<Lsn, std::string> EncodedRecords(const Files& files) {
   std::map<Lsn, std::string> encoded;
   for (const auto& [path, bytes] : files) {
     SegmentHeader header;
-    uint32_t version;
-    if (!IsSegment(path) ||
-        DecodeSegmentHeader(bytes.data(), &header, &version) != DecodeResult::kValid) {
-      continue;
-    }
+    if (!IsSegment(path) || !HeaderOf(bytes, &header)) continue;
     uint64_t at = kSegmentHeaderBytes;
     GroupHeader group;
     uint64_t checksum;
