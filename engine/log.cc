@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <new>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,9 +40,10 @@ class LogImpl : public Log {
 
   ~LogImpl() override { (void)Close(); }
 
-  void Start(std::unique_ptr<DirectoryLock> lock, RecoveredLog recovered,
-             const RecoveryReport& report) {
-    closed_ = false;
+  // ResourceExhausted if the kernel gives no thread. Recovery has been carried out then, and the
+  // log is as if its process had been killed.
+  absl::Status Start(std::unique_ptr<DirectoryLock> lock, RecoveredLog recovered,
+                     const RecoveryReport& report) {
     lock_ = std::move(lock);
     report_ = report;
     const uint64_t end = recovered.fresh.end;
@@ -49,8 +51,17 @@ class LogImpl : public Log {
     SegmentStoreCallbacks callbacks;
     callbacks.durable_point = [this] { return commit_.durable_point(); };
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
-    commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
-    store_.Start(std::move(recovered), std::move(callbacks));
+    try {
+      commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
+      store_.Start(std::move(recovered), std::move(callbacks));
+    } catch (const std::system_error& error) {
+      (void)commit_.Close();
+      lock_.reset();
+      return absl::ResourceExhaustedError(
+          absl::StrCat("start the threads of the log: expected 2, found ", error.what()));
+    }
+    closed_ = false;
+    return absl::OkStatus();
   }
 
   const RecoveryReport& recovery_report() const override { return report_; }
@@ -349,7 +360,8 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                 std::chrono::steady_clock::now() - start)
                                 .count());
-  (*log)->Start(std::move(*lock), std::move(*recovered), plan->report);
+  status = (*log)->Start(std::move(*lock), std::move(*recovered), plan->report);
+  if (!status.ok()) return status;
   return std::move(*log);
 }
 

@@ -50,6 +50,7 @@ class Log {
   // It reads CONTROL, the segments' headers, and the tail of a log that was not closed (or whose
   // tail is under 1 MiB). Damage elsewhere is an error when it is read; `seawall verify` reads all.
   //
+  // ResourceExhausted: the kernel gave no thread; the log was recovered, and opens when it does.
   // Nothing on disk is changed when it fails with:
   //   InvalidArgument     the options
   //   NotFound            no log here, and !create_if_missing; or no parent directory

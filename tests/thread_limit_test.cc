@@ -1,0 +1,54 @@
+// A kernel that gives no thread: Open says so, and the log can be opened when it gives some.
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+#include "seawall/log.h"
+#include "tests/test_util.h"
+
+namespace {
+// pthread_create fails with EAGAIN once so many have been made.
+std::atomic<int> threads_left{1 << 20};
+}  // namespace
+
+// The one that std::thread calls, instead of glibc's.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*start)(void*), void* argument) {
+  if (threads_left-- <= 0) return EAGAIN;
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static const auto create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  return create(thread, attributes, start, argument);
+}
+
+namespace seawall {
+namespace {
+
+TEST(ThreadLimitTest, WithoutAThreadOpenFailsAndLeavesALogThatOpens) {
+  TempDir dir;
+  {
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), Options());
+    ASSERT_TRUE(log.ok()) << log.status();
+    ASSERT_TRUE((*log)->AppendDurable("kept").ok());
+  }
+  for (int threads : {0, 1}) {
+    threads_left = threads;
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), Options());
+    EXPECT_TRUE(absl::IsResourceExhausted(log.status())) << threads << ": " << log.status();
+  }
+  threads_left = 1 << 20;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), Options());
+  ASSERT_TRUE(log.ok()) << log.status();
+  absl::StatusOr<std::string> record = (*log)->Read(1);
+  ASSERT_TRUE(record.ok()) << record.status();
+  EXPECT_EQ(*record, "kept");
+}
+
+}  // namespace
+}  // namespace seawall
