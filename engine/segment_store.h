@@ -20,6 +20,7 @@
 #include "engine/control_file.h"
 #include "engine/mutex.h"
 #include "engine/recovery.h"
+#include "engine/retention.h"
 #include "engine/segment.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
@@ -88,8 +89,19 @@ class SegmentStore {
   Lsn LowestCut(size_t since) const;
   void AddStats(Stats* stats) const;
 
-  // Gives up whole segments below `lsn`. Durable on return.
+  // Gives up whole segments below `lsn` and below all holds; durable on return. What a hold keeps
+  // back is given up by the thread when the hold lets it go: the wish is remembered, in memory.
   absl::Status TrimBefore(Lsn lsn);
+
+  // Takes the hold of this kind and name, or moves it, in either direction: nothing at or above
+  // `lsn` is given up before it is moved or released. Takes no lock but the store's, touches no
+  // file: what becomes free is given up by the thread. Before Start(), any `lsn` will do; later:
+  //   OutOfRange  `lsn` is below the first record that is kept, which is named; nothing changes.
+  // A truncation moves holds that are above its end to its end.
+  absl::Status SetHold(HoldKind kind, const std::string& name, Lsn lsn);
+  // None of this name is no error.
+  void ReleaseHold(HoldKind kind, const std::string& name);
+  std::vector<Hold> holds() const;
 
   // Replaces everything above `lsn` by a fresh segment, and returns it. Nobody appends meanwhile.
   struct Truncated {
@@ -112,7 +124,7 @@ class SegmentStore {
     uint64_t allocated_bytes = 0;
     std::shared_ptr<WritableSegment> file;
   };
-  enum class Job { kNone, kExtend, kSpare, kRemove };
+  enum class Job { kNone, kExtend, kSpare, kTrim, kRemove };
 
   void Run();
   Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -130,7 +142,11 @@ class SegmentStore {
   Extension PlanExtension() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Lengthen(Extension* extension) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MakeSpare() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes segments that nobody wants and nothing holds out of the log.
+  absl::Status GiveUp() ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
   absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Has the thread look whether there is something to give up, if the first segment may be it.
+  void NoteLetGo(Lsn held_from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -196,14 +212,26 @@ class SegmentStore {
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation
+  // What keeps records, and below which record they are not wanted any more.
+  Holds holds_ ABSL_GUARDED_BY(mutex_);
+  Lsn unwanted_below_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The first of segments_ that CONTROL is being told are not part of the log: no hold can be taken
+  // on them any more. Changes under control_mutex_ only.
+  size_t giving_up_ ABSL_GUARDED_BY(mutex_) = 0;
+  // There may be something to give up, that the thread has not looked at.
+  bool trim_due_ ABSL_GUARDED_BY(mutex_) = false;
+  // The last look found a segment of which the successor is not durable yet.
+  bool trim_awaits_sync_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
   // Sealed, for the thread to close.
   std::vector<std::shared_ptr<WritableSegment>> sealed_ ABSL_GUARDED_BY(mutex_);
   // Jobs that make room, and the status of the one that ended last. After a failure nothing is
   // done ahead of need until somebody waits again. Who waits is refused only by an attempt that
-  // began after it asked: an older one may have failed for want of space that is there now.
+  // began after it asked: an older one may have failed for want of space that is there now. Each
+  // asker gets one such attempt: asked_at_ is attempts_begun_ when somebody last asked.
   uint64_t attempts_begun_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t attempts_ended_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t asked_at_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::StatusCode attempt_code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
   std::string attempt_message_ ABSL_GUARDED_BY(mutex_);
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // the thread is in a job

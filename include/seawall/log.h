@@ -134,6 +134,11 @@ class Log {
   // Gives up the records below `lsn`: whole segments that hold nothing else are recycled or
   // unlinked. first_lsn() grows, to `lsn` at most. Durable when it returns: no crash brings the
   // records back into the log. `lsn` up to durable_lsn() + 1; above it: OutOfRange.
+  //
+  // What something holds (a cursor, the archive, a backup) is kept: OK all the same, and
+  // first_lsn() tells how far it came. When the hold lets it go, a thread of the log gives it up.
+  // That the records are not wanted is remembered in memory only: after the log was opened again,
+  // say it again.
   virtual absl::Status TrimBefore(Lsn lsn) = 0;
 
   // Gives up the records above `lsn`; the next record appended gets lsn + 1. What was cut is
