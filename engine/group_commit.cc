@@ -11,6 +11,8 @@ namespace {
 
 // A waiter for this LSN is never satisfied: it waits for its turn to lead.
 constexpr Lsn kNever = ~Lsn{0};
+// One for this LSN is told that its record was cut off.
+constexpr Lsn kCutOff = kNever - 1;
 
 constexpr uint32_t kMaxGatherBackoff = 64;
 
@@ -437,7 +439,14 @@ absl::Status GroupCommit::TakeLead() {
   return state == Waiter::kLead ? absl::OkStatus() : StatusLocked();
 }
 
-absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
+// Their LSNs may be below those of the log now, and would pass for durable.
+void GroupCommit::CutWaiters() {
+  for (Waiter* waiter = first_waiter_; waiter != nullptr; waiter = waiter->next) {
+    if (waiter->lsn != kNever) waiter->lsn = kCutOff;
+  }
+}
+
+absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
   mutex_.Lock();
   absl::Status status = TakeLead();
   if (!status.ok()) {
@@ -449,13 +458,14 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
   status = StatusLocked();
   const Lsn appended = AppendedLocked();
   const Lsn first = store_->first_lsn();
-  if (status.ok() && (lsn + 1 < first || lsn > appended)) {
+  if (status.ok() && !reset && (lsn + 1 < first || lsn > appended)) {
     status = absl::OutOfRangeError(
         absl::StrCat("truncate after record ", lsn, ": expected ", first - 1, " to ", appended));
   }
-  if (status.ok() && lsn < appended) {
+  if (status.ok() && (reset || lsn < appended)) {
     mutex_.Unlock();
-    absl::StatusOr<SegmentStore::Truncated> cut = store_->TruncateAfter(lsn);
+    absl::StatusOr<SegmentStore::Truncated> cut =
+        reset ? store_->Reset(lsn + 1) : store_->TruncateAfter(lsn);
     mutex_.Lock();
     status = cut.ok() ? absl::OkStatus() : cut.status();
     if (status.ok()) {
@@ -466,7 +476,8 @@ absl::Status GroupCommit::TruncateAfter(Lsn lsn) {
       begins_segment_ = false;
       roll_over_ = false;
       durable_lsn_ = written_lsn_ = closed_lsn_ = lsn;
-      callbacks_.CutAfter(lsn);
+      callbacks_.CutAfter(reset ? 0 : lsn);
+      if (reset) CutWaiters();
       flusher_work_.NotifyOne();
       status = StatusLocked();
     }

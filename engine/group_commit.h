@@ -73,7 +73,8 @@ class GroupCommit {
   // Latches an error met elsewhere.
   void Latch(const absl::Status& status);
 
-  absl::Status TruncateAfter(Lsn lsn);
+  absl::Status TruncateAfter(Lsn lsn) { return Cut(lsn, /*reset=*/false); }
+  absl::Status Reset(Lsn first_lsn) { return Cut(first_lsn - 1, /*reset=*/true); }
 
   // Makes everything durable, runs the callbacks that are due, stops. Then the end of the log is
   // durable_point() and these.
@@ -109,6 +110,10 @@ class GroupCommit {
   absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseBuffer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives up what is above `lsn`, with `reset` all there is; goes on with lsn + 1.
+  absl::Status Cut(Lsn lsn, bool reset);
+  // Tells those that wait for a record that it was cut off, at the next HandOver().
+  void CutWaiters() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Leading. Between taking leading_ and HandOver(), this thread alone drains buffers.

@@ -153,6 +153,14 @@ class LogImpl : public Log {
 
   absl::Status TruncateAfter(Lsn lsn) override { return Latched(commit_.TruncateAfter(lsn)); }
 
+  absl::Status Reset(Lsn first_lsn) override {
+    if (first_lsn < kFirstLsn || first_lsn > kMaxFirstLsn) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "reset to begin at record ", first_lsn, ": expected ", kFirstLsn, " to ", kMaxFirstLsn));
+    }
+    return Latched(commit_.Reset(first_lsn));
+  }
+
   absl::Status Close() override {
     if (closed_) return close_status_;
     closed_ = true;
@@ -214,10 +222,14 @@ class LogImpl : public Log {
                Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
       const size_t truncations_now = store_.truncations();
       const ReadPoint point = commit_.read_point(level);
-      const Lsn cut = store_.LowestCut(truncations);
-      if (served > cut) {
+      const Lsn first_cut = store_.FirstCut(truncations);
+      if (served >= first_cut) {
         return absl::OutOfRangeError(
-            absl::StrCat("read record ", lsn, ": the log was truncated after record ", cut));
+            first_cut == 0
+                ? absl::StrCat("read record ", lsn, ": the log was reset, it begins at record ",
+                               store_.first_lsn())
+                : absl::StrCat("read record ", lsn, ": the log was truncated after record ",
+                               first_cut - 1));
       }
       if (lsn > point.lsn) return std::nullopt;
       std::optional<SegmentRef> segment = store_.Locate(lsn);

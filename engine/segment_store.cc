@@ -73,7 +73,7 @@ void SegmentStore::Run() {
     busy_ = false;
     if (makes_room) {
       // With segments to trim or remove, the attempt is not over: that makes room, perhaps.
-      if (status.ok() || (trimmed_.empty() && !trim_due_)) attempts_ended_ = attempts_begun_;
+      if (status.ok() || !(HasGarbage() || trim_due_)) attempts_ended_ = attempts_begun_;
       attempt_code_ = status.code();
       attempt_message_ = std::string(status.message());
     }
@@ -92,15 +92,15 @@ SegmentStore::Job SegmentStore::NextJob() const {
   const bool can_extend = allocated < options_.segment_bytes;
   const bool can_prepare = Spares() == 0 && MayPrepare();
   if (!ahead && trim_due_) return Job::kTrim;
-  if (!ahead && !trimmed_.empty()) return Job::kRemove;
+  if (!ahead && HasGarbage()) return Job::kRemove;
   if (can_extend && asked && space_waiters_ > 0 && wanted_ > allocated) return Job::kExtend;
   if (can_prepare && asked && spare_waiters_ > 0) {
-    return trimmed_.empty() ? Job::kSpare : Job::kRemove;
+    return HasGarbage() ? Job::kRemove : Job::kSpare;
   }
   const uint64_t step = NextAllocation(allocated, options_) - allocated;
   if (can_extend && ahead && fill_ + step / 2 > allocated) return Job::kExtend;
   if (trim_due_) return Job::kTrim;
-  if (!trimmed_.empty()) return Job::kRemove;
+  if (HasGarbage()) return Job::kRemove;
   if (can_prepare && ahead && fill_ > options_.segment_bytes / 2) return Job::kSpare;
   return Job::kNone;
 }
@@ -162,11 +162,11 @@ size_t SegmentStore::truncations() const {
   return cuts_.size();
 }
 
-Lsn SegmentStore::LowestCut(size_t since) const {
+Lsn SegmentStore::FirstCut(size_t since) const {
   MutexLock lock(&mutex_);
-  Lsn lowest = ~Lsn{0};
-  for (size_t i = since; i < cuts_.size(); ++i) lowest = std::min(lowest, cuts_[i]);
-  return lowest;
+  Lsn first = ~Lsn{0};
+  for (size_t i = since; i < cuts_.size(); ++i) first = std::min(first, cuts_[i]);
+  return first;
 }
 
 void SegmentStore::AddStats(Stats* stats) const {

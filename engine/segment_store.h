@@ -82,11 +82,11 @@ class SegmentStore {
   // copy pins the file.
   std::optional<SegmentRef> Locate(Lsn lsn) const;
   Lsn first_lsn() const;
-  // Counts the TruncateAfter calls that changed the log.
+  // Counts the TruncateAfter and Reset calls that changed the log.
   size_t truncations() const;
-  // The lowest record behind which the log was cut since truncations() was `since`; ~0 if it was
-  // not.
-  Lsn LowestCut(size_t since) const;
+  // The lowest record that was cut off since truncations() was `since`: 0 by a Reset, ~0 if none
+  // was.
+  Lsn FirstCut(size_t since) const;
   void AddStats(Stats* stats) const;
 
   // Gives up whole segments below `lsn` and below all holds; durable on return. What a hold keeps
@@ -97,7 +97,7 @@ class SegmentStore {
   // `lsn` is given up before it is moved or released. Takes no lock but the store's, touches no
   // file: what becomes free is given up by the thread. Before Start(), any `lsn` will do; later:
   //   OutOfRange  `lsn` is below the first record that is kept, which is named; nothing changes.
-  // A truncation moves holds that are above its end to its end.
+  // A truncation moves holds that are above its end to its end; a reset, to its first record.
   absl::Status SetHold(HoldKind kind, const std::string& name, Lsn lsn);
   // None of this name is no error.
   void ReleaseHold(HoldKind kind, const std::string& name);
@@ -110,6 +110,8 @@ class SegmentStore {
     uint64_t digest = 0;
   };
   absl::StatusOr<Truncated> TruncateAfter(Lsn lsn);
+  // Replaces everything by a fresh segment that begins at `first_lsn`.
+  absl::StatusOr<Truncated> Reset(Lsn first_lsn);
 
   // Writes that the log was closed at this end. After Stop().
   absl::Status MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest);
@@ -128,6 +130,9 @@ class SegmentStore {
 
   void Run();
   Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasGarbage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !trimmed_.empty() || !cut_files_.empty();
+  }
   bool MayPrepare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Do(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Extend() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -165,8 +170,13 @@ class SegmentStore {
   absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Truncated> CutAfter(Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
-  // Makes `fresh` the last segment, behind `kept`; returns the files that are no longer needed.
-  std::vector<std::string> Replace(std::vector<SegmentRef> kept, Lsn cut, FreshSegment& fresh)
+  // Begins a fresh segment as `header` says, with the records of `source`: nothing is behind it, and
+  // the last of `kept` stands before it, if there is any. Fails before that has happened.
+  absl::StatusOr<Truncated> BeginAnew(std::vector<SegmentRef> kept, SegmentHeader header,
+                                      const CopySource& source, Lsn first_cut)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Makes `fresh` the last segment, behind `kept`, and the files that are no longer needed garbage.
+  void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Finds the end of record `lsn` in `segment`, and what of its group is to be copied.
   absl::Status FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
@@ -211,7 +221,8 @@ class SegmentStore {
   double zero_seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);  // one for each truncation
+  // The first record that went, one for each truncation; 0 for a Reset.
+  std::vector<Lsn> cuts_ ABSL_GUARDED_BY(mutex_);
   // What keeps records, and below which record they are not wanted any more.
   Holds holds_ ABSL_GUARDED_BY(mutex_);
   Lsn unwanted_below_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -223,6 +234,9 @@ class SegmentStore {
   // The last look found a segment of which the successor is not durable yet.
   bool trim_awaits_sync_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
+  // Names, of what was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
+  // recycled file behind the tail with groups of such a salt is damage.
+  std::vector<std::string> cut_files_ ABSL_GUARDED_BY(mutex_);
   // Sealed, for the thread to close.
   std::vector<std::shared_ptr<WritableSegment>> sealed_ ABSL_GUARDED_BY(mutex_);
   // Jobs that make room, and the status of the one that ended last. After a failure nothing is

@@ -327,6 +327,25 @@ TEST_P(CrashExplorerTest, TruncateBack) {
   });
 }
 
+// To records above and below those that were there, which are cut off: those get their LSNs again.
+TEST_P(CrashExplorerTest, Reset) {
+  Explore(
+      "reset",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        for (Lsn first : {30, 7, 8, 1}) {
+          for (int i = 0; i < 14; ++i) {
+            EXPECT_STATUS_OK(
+                log->Append(1500, i % 4 == 3 ? Durability::kDurable : Durability::kWritten));
+          }
+          EXPECT_STATUS_OK(log->Reset(first));
+          if (first == 7) EXPECT_STATUS_OK(log->Reset(first));
+        }
+        EXPECT_STATUS_OK(log->Append(500, Durability::kDurable));
+      },
+      7);
+}
+
 TEST_P(CrashExplorerTest, OpenAndCloseAgain) {
   Explore("open and close again", [](Explorer*, ModelledLog* log) {
     for (int life = 0; life < 4; ++life) {

@@ -161,23 +161,12 @@ absl::Status ModelledLog::TrimBefore(Lsn lsn) {
   return status;
 }
 
-absl::Status ModelledLog::TruncateAfter(Lsn lsn) {
-  World old;
+absl::Status ModelledLog::Change(World then, const std::function<absl::Status()>& change) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    // It makes everything durable first; then either world may be found until it returns.
-    old = worlds_.back();
-    World cut = old;
-    cut.records.resize(lsn);
-    cut.acknowledged = lsn;
-    std::vector<LsnRange> batches;
-    for (const LsnRange& batch : cut.batches) {
-      if (batch.last <= lsn) batches.push_back(batch);
-    }
-    cut.batches = batches;
-    worlds_.push_back(cut);
+    worlds_.push_back(std::move(then));
   }
-  absl::Status status = log_->TruncateAfter(lsn);
+  absl::Status status = change();
   std::lock_guard<std::mutex> lock(mutex_);
   if (status.ok()) {
     worlds_.erase(worlds_.begin());
@@ -185,6 +174,22 @@ absl::Status ModelledLog::TruncateAfter(Lsn lsn) {
     worlds_.pop_back();  // refused; after a failure that is latched, either may be found
   }
   return status;
+}
+
+absl::Status ModelledLog::TruncateAfter(Lsn lsn) {
+  World cut = worlds().back();
+  cut.records.resize(lsn);
+  cut.acknowledged = lsn;
+  while (!cut.batches.empty() && cut.batches.back().last > lsn) cut.batches.pop_back();
+  return Change(std::move(cut), [&] { return log_->TruncateAfter(lsn); });
+}
+
+absl::Status ModelledLog::Reset(Lsn first_lsn) {
+  World anew;
+  anew.records.resize(first_lsn - 1);  // no such records, and none is asked for
+  anew.acknowledged = first_lsn - 1;
+  anew.lowest_first = anew.highest_first = first_lsn;
+  return Change(std::move(anew), [&] { return log_->Reset(first_lsn); });
 }
 
 absl::Status ModelledLog::Close() {

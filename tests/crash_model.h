@@ -4,6 +4,7 @@
 #define SEAWALL_TESTS_CRASH_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -60,6 +61,7 @@ class ModelledLog {
   absl::Status Wait(Durability level);
   absl::Status TrimBefore(Lsn lsn);
   absl::Status TruncateAfter(Lsn lsn);
+  absl::Status Reset(Lsn first_lsn);
   absl::Status Close();
   // Ends the process that has the log open, as far as the log can tell.
   void Drop();
@@ -73,6 +75,8 @@ class ModelledLog {
 
  private:
   std::string NewPayload(Lsn lsn, size_t bytes);
+  // Runs `change`, after which the world is `then`; until it returns, either world may be found.
+  absl::Status Change(World then, const std::function<absl::Status()>& change);
 
   const std::string directory_;
   Options options_;

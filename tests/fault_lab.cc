@@ -66,6 +66,10 @@ void Lab::Truncate(size_t count) {
   });
 }
 
+void Lab::Reset(Lsn first_lsn) {
+  Do("reset", [=] { return model_->Reset(first_lsn); });
+}
+
 void Lab::Read() {
   Do("read", [this] {
     absl::StatusOr<Contents> contents = ReadAll(model_->log());
@@ -209,6 +213,7 @@ void Lab::CheckLatched(const absl::Status& latched) {
     same("batch", log->AppendBatch({"one", "two"}).status());
     same("trim", log->TrimBefore(log->first_lsn()));
     same("truncate", log->TruncateAfter(log->durable_lsn()));
+    same("reset", log->Reset(1));
     if (log->durable_lsn() < log->appended_lsn()) {
       same("wait", log->WaitDurable(log->appended_lsn()));
     }

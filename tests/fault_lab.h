@@ -34,6 +34,7 @@ class Lab {
   void Trim(Lsn lsn);
   // Gives up the last `count` records.
   void Truncate(size_t count);
+  void Reset(Lsn first_lsn);
   // Everything by one reader, then each record by itself.
   void Read();
   void ReadOnly();

@@ -131,6 +131,16 @@ void TruncateBack(Lab* lab) {
   }
 }
 
+void Reset(Lab* lab) {
+  lab->Open();
+  for (Lsn first : {20, 3}) {
+    for (int i = 0; i < 3; ++i) lab->Append(5000);
+    lab->AppendBatch(3, 100, Durability::kWritten);
+    lab->Reset(first);
+    lab->Append(500);
+  }
+}
+
 void CloseAndReopen(Lab* lab) {
   for (int life = 0; life < 3; ++life) {
     lab->Open();
@@ -209,6 +219,7 @@ std::vector<Case> Cases() {
           {"TrimAndRecycle", TrimAndRecycle, nullptr, 3},
           {"TrimAndRecycleDsync", TrimAndRecycle, dsync, 7},
           {"TruncateBack", TruncateBack, nullptr, 2},
+          {"Reset", Reset, nullptr, 2},
           {"CloseAndReopen", CloseAndReopen, nullptr, 2},
           {"KilledThenOpened", KilledThenOpened, nullptr, 2},
           {"Reading", Reading, nullptr, 3},

@@ -111,7 +111,8 @@ class Log {
   virtual absl::Status NotifyDurable(Lsn lsn,
                                      absl::AnyInvocable<void(const absl::Status&)> callback) = 0;
 
-  // The watermarks. appended >= written >= durable; each only grows, but for TruncateAfter.
+  // The watermarks. appended >= written >= durable; each only grows, but for TruncateAfter
+  // and Reset.
   // written_lsn() and durable_lsn() take no lock. first_lsn() is the first retained record, or
   // appended_lsn() + 1 if none is.
   virtual Lsn first_lsn() const = 0;
@@ -146,6 +147,18 @@ class Log {
   // not depend on how much is cut. No append may run at the same time; waiters for cut LSNs get
   // OutOfRange. `lsn` from first_lsn() - 1 to appended_lsn(), else OutOfRange.
   virtual absl::Status TruncateAfter(Lsn lsn) = 0;
+
+  // Gives up all records; the log is empty then, and the next record appended gets `first_lsn`,
+  // which may be below or above the present ones: what a replica does that installed a snapshot.
+  // Atomic: a crash, of the process or of the machine, leaves the whole old log or the empty new
+  // one. Durable when it returns; its cost does not depend on the length of the log, whose files go
+  // in the background. What was given up never comes back, and is never confused with records that
+  // get the same LSNs later. Readers that were made before get OutOfRange when they go on to
+  // another segment, as do callbacks that have not run; records below `first_lsn` count as durable,
+  // as trimmed ones do. No append may run at the same time.
+  //   InvalidArgument    `first_lsn` is not 1 to kMaxFirstLsn
+  //   ResourceExhausted  the disk is full; nothing has changed
+  virtual absl::Status Reset(Lsn first_lsn) = 0;
 
   // Makes everything appended durable, marks the log as cleanly closed, and gives the lock up.
   // The second call returns what the first one did.

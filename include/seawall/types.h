@@ -13,6 +13,9 @@ namespace seawall {
 using Lsn = uint64_t;
 
 inline constexpr Lsn kFirstLsn = 1;
+// The highest LSN that a log may be made to begin at (Log::Reset). A log takes as many again before
+// opening it calls the number damage.
+inline constexpr Lsn kMaxFirstLsn = Lsn{1} << 51;
 
 // LSNs `first` .. `last`, both included.
 struct LsnRange {

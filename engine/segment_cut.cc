@@ -1,0 +1,151 @@
+// The part of SegmentStore that gives up the back of a log, or all of it: it begins a fresh segment
+// whose header, written last, says what stands before it.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/segment_scanner.h"
+#include "engine/segment_store.h"
+
+namespace seawall {
+
+absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
+                                   SegmentHeader* header) const {
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, segment.path, OpenOptions());
+  if (!file.ok()) return file.status();
+  SegmentScanner scanner(file->get(), segment.path, segment.salt);
+  uint64_t at = kSegmentHeaderBytes;
+  uint64_t digest = 0;
+  Group group;
+  for (Lsn next = segment.base_lsn; next <= lsn; next = group.header.last_lsn() + 1) {
+    absl::StatusOr<SegmentScanner::Found> found = scanner.ReadGroup(at, ~uint64_t{0}, &group);
+    if (!found.ok()) return found.status();
+    if (*found != SegmentScanner::Found::kGroup || group.header.first_lsn != next) {
+      return DamageStatus(segment.path, at,
+                          absl::StrCat("expected record ", next, ", found no valid group"));
+    }
+    if (group.header.last_lsn() > lsn) {
+      *source = {segment.path, segment.salt, at, group.end(), lsn};
+      header->base_lsn = next;
+      break;
+    }
+    digest = ExtendDigest(digest, group.checksum);
+    at = group.end();
+  }
+  header->predecessor_generation = segment.generation;
+  header->predecessor_end = at;
+  header->predecessor_digest = digest;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::TruncateAfter(Lsn lsn) {
+  Pause();
+  absl::StatusOr<Truncated> result = CutAfter(lsn);
+  Resume();
+  return result;
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::Reset(Lsn first_lsn) {
+  SegmentHeader header;
+  header.base_lsn = first_lsn;
+  header.durable_lsn = first_lsn - 1;
+  Pause();
+  absl::StatusOr<Truncated> result = [&] {
+    MutexLock control_lock(&control_mutex_);
+    return BeginAnew({}, header, CopySource(), /*first_cut=*/0);
+  }();
+  Resume();
+  return result;
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
+  MutexLock control_lock(&control_mutex_);
+  SegmentHeader header;
+  header.base_lsn = lsn + 1;
+  header.durable_lsn = lsn;
+  CopySource source;
+  std::vector<SegmentRef> kept;
+  {
+    MutexLock lock(&mutex_);
+    auto cut = std::upper_bound(segments_.begin(), segments_.end(), lsn,
+                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+    // The one that is cut, and the one that stands behind if nothing of it is left.
+    kept.assign(cut - std::min<std::ptrdiff_t>(cut - segments_.begin(), 2), cut);
+  }
+  if (!kept.empty()) {
+    absl::Status status = FindCut(kept.back(), lsn, &source, &header);
+    if (!status.ok()) return status;
+    if (header.predecessor_end == kSegmentHeaderBytes) {
+      // Nothing of this segment is left but what is copied: take its place.
+      kept.pop_back();
+      header.predecessor_generation = kept.empty() ? 0 : kept.back().generation;
+      header.predecessor_end = kept.empty() ? 0 : kept.back().end;
+      header.predecessor_digest = kept.empty() ? 0 : kept.back().digest;
+    } else {
+      kept.back().last_lsn = header.base_lsn - 1;
+      kept.back().end = header.predecessor_end;
+      kept.back().digest = header.predecessor_digest;
+    }
+  }
+  return BeginAnew(std::move(kept), header, source, lsn + 1);
+}
+
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<SegmentRef> kept,
+                                                                SegmentHeader header,
+                                                                const CopySource& source,
+                                                                Lsn first_cut) {
+  const Lsn last_lsn = header.durable_lsn;
+  {
+    MutexLock lock(&mutex_);
+    header.log_id = log_id_;
+    header.generation = next_generation_++;
+  }
+  absl::StatusOr<FreshSegment> fresh =
+      PrepareFresh(fs_, directory_, options_, header, source.from < source.to ? &source : nullptr);
+  if (!fresh.ok()) return RefuseOrFail(fresh.status());
+  absl::Status status = CommitFresh(options_, *fresh);
+  if (!status.ok()) return Fail(status);
+  Replace(std::move(kept), first_cut, *fresh);
+  ControlBlock block;
+  {
+    MutexLock lock(&mutex_);
+    block = Control({header.generation, last_lsn});
+  }
+  status = control_file_->Write(block);
+  // It has happened all the same, and the writer must know it: who asks is told by the latch. And
+  // no file goes before CONTROL speaks of the new tail: with a failure latched, none does.
+  if (!status.ok()) (void)Fail(status);
+  return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};
+}
+
+void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh) {
+  MutexLock lock(&mutex_);
+  while (!segments_.empty() &&
+         (kept.empty() || segments_.back().generation > kept.back().generation)) {
+    cut_files_.push_back(SegmentName(segments_.back().generation));
+    segments_.pop_back();
+  }
+  for (size_t i = 1; i < prepared_.size(); ++i) {
+    cut_files_.push_back(SegmentName(prepared_[i].generation));
+  }
+  if (!kept.empty()) segments_.back() = std::move(kept.back());
+  segments_.push_back(RefOf(*fresh.segment));
+  segments_.back().pin = std::make_shared<int>(0);
+  if (kept.empty()) first_generation_ = fresh.segment->header.generation;
+  prepared_.clear();
+  current_ = 0;
+  prepared_.push_back({fresh.segment->header.generation, fresh.segment->header.salt,
+                       fresh.allocated_bytes, fresh.segment});
+  allocated_ = fresh.allocated_bytes;
+  fill_ = wanted_ = 0;
+  note_from_ = 0;
+  cuts_.push_back(first_cut);
+  // What comes in the place of what was cut is held, and nobody has said that it is not wanted.
+  const Lsn next = fresh.segment->header.durable_lsn + 1;
+  holds_.Cut(next);
+  unwanted_below_ = std::min(unwanted_below_, next);
+  progress_.NotifyAll();
+}
+
+}  // namespace seawall
