@@ -421,6 +421,29 @@ TEST_F(RepairCommandTest, WhatATruncationCutOffDoesNotComeBack) {
   EXPECT_EQ(dump.substr(2000 + 2001 + 2002 + 2003), "keptinstead");
 }
 
+// Nor what a reset gave up, below the new log's records either; not even without the CONTROL that
+// says where the log begins.
+TEST_F(RepairCommandTest, WhatAResetGaveUpDoesNotComeBack) {
+  Append({2000, 2001, 2002, 2003});
+  const auto before = ReadFiles(log_);
+  {
+    auto log = Log::Open(log_, Options());
+    ASSERT_TRUE(log.ok()) << log.status();
+    ASSERT_TRUE((*log)->Reset(3).ok());
+    ASSERT_TRUE((*log)->AppendDurable("instead").ok());
+    ASSERT_TRUE((*log)->Close().ok());
+  }
+  for (const auto& [name, bytes] : before) {
+    if (name == "CONTROL" || name == "LOCK") continue;
+    ASSERT_NE(bytes.find_first_not_of('\0'), std::string::npos);
+    WriteFile(log_ + "/" + name, bytes);
+  }
+  std::filesystem::remove(log_ + "/CONTROL");
+  const Outcome outcome = Repair();
+  EXPECT_EQ(RunTool({"dump", "--raw", new_}).out, "instead") << outcome.out << outcome.err;
+  EXPECT_EQ(Reader::OpenReadOnly(new_).value()->next_lsn(), 3u);
+}
+
 // The records of a group whose header is gone, and those behind one whose length is.
 TEST_F(RepairCommandTest, RecordsAreFoundByTheirChecksums) {
   Append({100, 101}, {50, 51, 52});

@@ -308,9 +308,14 @@ class Planner {
   void Bound() {
     Lsn last = kMaxNumber;
     const SalvageSource* next = nullptr;
+    bool begins_the_log = false;
     std::vector<SalvageSource> kept;
     std::reverse(plan_.sources.begin(), plan_.sources.end());
     for (SalvageSource& source : plan_.sources) {
+      if (begins_the_log) {
+        Add("stale", source.path, 0, "the log was reset, and begins with a later segment");
+        continue;
+      }
       if (source.base_lsn > last) {
         const bool empty = source.base_lsn == last + 1;
         if (!empty || source.header_lost) {
@@ -326,6 +331,7 @@ class Planner {
             "the segment's header; its records tell by themselves where they belong");
       }
       if (!source.header_lost || IsCommitted(source)) last = source.base_lsn - 1;
+      begins_the_log = !source.header_lost && source.predecessor_generation == 0;
       kept.push_back(source);
       next = &source;
     }
