@@ -80,8 +80,8 @@ absl::Status SegmentStore::GiveUp() {
   return absl::OkStatus();
 }
 
-// Recycles or unlinks what was trimmed, and unlinks what was cut off. CONTROL says already that it is
-// not part of the log.
+// Recycles or unlinks what was trimmed, and unlinks what was cut off. CONTROL says already that it
+// is not part of the log.
 absl::Status SegmentStore::RemoveTrimmed() {
   std::vector<std::string> unlink;
   std::string recycle;

@@ -170,8 +170,8 @@ class SegmentStore {
   absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Truncated> CutAfter(Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
-  // Begins a fresh segment as `header` says, with the records of `source`: nothing is behind it, and
-  // the last of `kept` stands before it, if there is any. Fails before that has happened.
+  // Begins a fresh segment as `header` says, with the records of `source`: nothing is behind it,
+  // and the last of `kept` stands before it, if there is any. Fails before that has happened.
   absl::StatusOr<Truncated> BeginAnew(std::vector<SegmentRef> kept, SegmentHeader header,
                                       const CopySource& source, Lsn first_cut)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
