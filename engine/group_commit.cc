@@ -225,7 +225,10 @@ bool GroupCommit::Sync() {
   const Lsn written = written_lsn_.load(std::memory_order_relaxed);
   absl::Status status;
   if (!WritesAreDurable(options_)) {
+    // Those that follow what is durable are told when the round is over, these have what they want.
+    const bool tell = watch_.Take(Durability::kWritten, written, /*always=*/false);
     mutex_.Unlock();
+    if (tell) watch_.Wake(Durability::kWritten);
     status = writer_.Sync();
     mutex_.Lock();
     ++stats_.syncs;
@@ -313,10 +316,14 @@ void GroupCommit::HandOver(uint32_t committers) {
   const bool callback_due = callbacks_.HasDue(durable_lsn());
   const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
   if (callback_due || flusher_leads) flusher_work_.NotifyOne();
+  const bool tell_written = watch_.Take(Durability::kWritten, written_lsn(), failed);
+  const bool tell_durable = watch_.Take(Durability::kDurable, durable_lsn(), failed);
   mutex_.Unlock();
   // The next leader first: the disk is idle until it runs.
   if (leader != nullptr) FutexWake(leader);
   for (std::atomic<uint32_t>* state : wake) FutexWake(state);
+  if (tell_durable) watch_.Wake(Durability::kDurable);
+  if (tell_written) watch_.Wake(Durability::kWritten);
 }
 
 // ---- The flusher
@@ -400,6 +407,12 @@ absl::Status GroupCommit::status() const {
   return StatusLocked();
 }
 
+absl::Status GroupCommit::end_status() const {
+  MutexLock lock(&mutex_);
+  // Not before the last round of Close() is over, which moves the watermarks.
+  return closed_ && !stop_flusher_ ? absl::OkStatus() : StatusLocked();
+}
+
 void GroupCommit::AddStats(Stats* stats) const {
   MutexLock lock(&mutex_);
   stats->appended_lsn = AppendedLocked();
@@ -417,6 +430,7 @@ void GroupCommit::AddStats(Stats* stats) const {
   stats->buffer_full_waits = stats_.buffer_full_waits;
   stats->rollover_waits += stats_.rollover_waits;
   stats->waiters = waiters_;
+  stats->followers = watch_.followers();
 }
 
 void GroupCommit::Latch(const absl::Status& status) {
@@ -503,6 +517,7 @@ absl::Status GroupCommit::Close() {
   room_.NotifyAll();
   flusher_work_.NotifyAll();
   mutex_.Unlock();
+  for (Durability level : {Durability::kWritten, Durability::kDurable}) watch_.Wake(level);
   if (flusher_.joinable()) flusher_.join();
   return status;
 }

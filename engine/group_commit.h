@@ -25,6 +25,7 @@
 #include "engine/mutex.h"
 #include "engine/segment_store.h"
 #include "engine/waiter.h"
+#include "engine/watermark_watch.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 #include "seawall/types.h"
@@ -68,6 +69,12 @@ class GroupCommit {
   DurablePoint durable_point() const;
   // OK, or the error that was latched, or FailedPrecondition after Close().
   absl::Status status() const;
+  // OK while the watermarks may move, else why they never will again: the latched error, or
+  // FailedPrecondition when Close() has made everything durable.
+  absl::Status end_status() const;
+  // Where readers at the end of the log wait: wakes them when a watermark moved, back by a
+  // truncation, too, and when end_status() changed. "The lock" of it is mutex_.
+  WatermarkWatch& watch() { return watch_; }
   void AddStats(Stats* stats) const;
 
   // Latches an error met elsewhere.
@@ -215,6 +222,7 @@ class GroupCommit {
   uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;
 
   DurableCallbacks callbacks_ ABSL_GUARDED_BY(mutex_);
+  WatermarkWatch watch_;
   // When something appended is due for stable storage by flush_interval_micros.
   Clock::time_point flush_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
 

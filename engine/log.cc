@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/commit_watch.h"
 #include "engine/file_io.h"
 #include "engine/group_commit.h"
 #include "engine/log_reader.h"
@@ -211,14 +212,17 @@ class LogImpl : public Log {
       return absl::OutOfRangeError(
           absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));
     }
-    return NewSourceReader(fs_, Source(limit, from), from);
+    return NewSourceReader(fs_, Source(limit, from), from, /*failure=*/nullptr,
+                           std::make_unique<CommitWatch>(&commit_, LevelOf(limit)));
+  }
+
+  static Durability LevelOf(ReadLimit limit) {
+    return limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
   }
 
   // Keeps apart what a reader was served before a truncation and what was appended after it.
   ReadSource Source(ReadLimit limit, Lsn from) {
-    const Durability level =
-        limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
-    return [this, level, served = from - 1, truncations = store_.truncations()](
+    return [this, level = LevelOf(limit), served = from - 1, truncations = store_.truncations()](
                Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
       const size_t truncations_now = store_.truncations();
       const ReadPoint point = commit_.read_point(level);

@@ -1,6 +1,7 @@
 #include "engine/log_reader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <iterator>
 #include <utility>
@@ -12,10 +13,33 @@
 namespace seawall {
 namespace {
 
+// Of a reader that does not follow: nothing comes to its source.
+class NoWatch : public ReadWatch {
+ public:
+  void Begin() override {}
+  void End() override {}
+  absl::Status Look() override {
+    if (cancelled_.load()) return absl::CancelledError("wait for a record: cancelled");
+    return absl::FailedPreconditionError(
+        "wait for a record: a reader of Reader::OpenReadOnly ends where the log ended when it was "
+        "opened; it does not follow");
+  }
+  void Sleep(Clock::time_point) override {}
+  void Cancel() override { cancelled_.store(true); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
 class SourceReader : public Reader {
  public:
-  SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure)
-      : fs_(fs), source_(std::move(source)), failure_(std::move(failure)), next_lsn_(from) {}
+  SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure,
+               std::unique_ptr<ReadWatch> watch)
+      : fs_(fs),
+        source_(std::move(source)),
+        failure_(std::move(failure)),
+        watch_(watch != nullptr ? std::move(watch) : std::make_unique<NoWatch>()),
+        next_lsn_(from) {}
 
   bool Next(Record* record) override {
     for (;;) {
@@ -37,11 +61,54 @@ class SourceReader : public Reader {
   absl::Status status() const override { return status_; }
   Lsn next_lsn() const override { return next_lsn_; }
 
+  absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
+    if (!status_.ok()) return status_;
+    if (InRange()) return absl::OkStatus();
+    if (watch_ == nullptr) {
+      return absl::FailedPreconditionError(
+          "wait for a record: a reader of Reader::OpenReadOnly ends where the log ended when it "
+          "was "
+          "opened; it does not follow");
+    }
+    watch_->Begin();
+    absl::Status status = AwaitRange(deadline);
+    watch_->End();
+    return status;
+  }
+
+  void Cancel() override { watch_->Cancel(); }
+
  private:
+  bool InRange() const { return scanner_ != nullptr && next_lsn_ <= range_.last_lsn; }
+
+  // Until the source has the next record, which NextGroup() finds in arrived_.
+  absl::Status AwaitRange(ReadWatch::Clock::time_point deadline) {
+    for (;;) {
+      const absl::Status end = watch_->Look();
+      if (absl::IsCancelled(end)) return end;
+      if (!arrived_.has_value()) {
+        absl::StatusOr<std::optional<ReadRange>> range = source_(next_lsn_);
+        if (!range.ok()) {
+          Stop(range.status());
+          return status_;
+        }
+        arrived_ = std::move(*range);
+      }
+      if (arrived_.has_value()) return absl::OkStatus();
+      if (!end.ok()) return end;
+      if (ReadWatch::Clock::now() >= deadline) {
+        return absl::DeadlineExceededError(
+            absl::StrCat("wait for record ", next_lsn_, ": it did not come in time"));
+      }
+      watch_->Sleep(deadline);
+    }
+  }
+
   // Positions cursor_ on the group behind the current one; false at the end or with status_ set.
   bool NextGroup() {
-    if (next_lsn_ > range_.last_lsn || scanner_ == nullptr) {
-      absl::StatusOr<std::optional<ReadRange>> range = source_(next_lsn_);
+    if (!InRange()) {
+      absl::StatusOr<std::optional<ReadRange>> range = std::exchange(arrived_, std::nullopt);
+      if (!range->has_value()) range = source_(next_lsn_);
       if (!range.ok()) return Stop(range.status());
       if (!range->has_value()) return false;
       if (!Enter(std::move(**range))) return false;
@@ -114,10 +181,12 @@ class SourceReader : public Reader {
   FileSystem* const fs_;
   const ReadSource source_;
   const ReadFailure failure_;
+  const std::unique_ptr<ReadWatch> watch_;
   Lsn next_lsn_;  // to be returned
   absl::Status status_;
 
   ReadRange range_;
+  std::optional<ReadRange> arrived_;  // found by Wait(), for the next NextGroup()
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;
   uint64_t at_ = 0;      // of the next group
@@ -130,8 +199,9 @@ class SourceReader : public Reader {
 }  // namespace
 
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
-                                        ReadFailure failure) {
-  return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure));
+                                        ReadFailure failure, std::unique_ptr<ReadWatch> watch) {
+  return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
+                                        std::move(watch));
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {

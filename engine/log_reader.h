@@ -2,6 +2,7 @@
 #ifndef SEAWALL_ENGINE_LOG_READER_H_
 #define SEAWALL_ENGINE_LOG_READER_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,9 +32,29 @@ using ReadSource = std::function<absl::StatusOr<std::optional<ReadRange>>(Lsn ls
 // or written again since the source named it. Returns what to report.
 using ReadFailure = std::function<absl::Status(const SegmentRef&, const absl::Status&)>;
 
-// A reader that begins at `from`.
+// Where a reader waits for what its source has not got yet. One thread uses it, as one reader; any
+// may call Cancel().
+class ReadWatch {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  virtual ~ReadWatch() = default;
+  // Between these two, Look() and Sleep() are called in turns.
+  virtual void Begin() = 0;
+  virtual void End() = 0;
+  // What comes to the source from now on ends the next Sleep(). OK, or why nothing will come any
+  // more: Cancelled, or what the log ended with. All that will ever come is in the source then.
+  virtual absl::Status Look() = 0;
+  // Until something came, perhaps, or the deadline.
+  virtual void Sleep(Clock::time_point deadline) = 0;
+  // Look() says so from now on, and a Sleep() under way ends.
+  virtual void Cancel() = 0;
+};
+
+// A reader that begins at `from`. Without a watch it does not follow.
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
-                                        ReadFailure failure = nullptr);
+                                        ReadFailure failure = nullptr,
+                                        std::unique_ptr<ReadWatch> watch = nullptr);
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

@@ -128,7 +128,7 @@ class Log {
   // A reader that begins at `from`, from first_lsn() to one above the limit's watermark.
   // Errors as Read. A trim after that is the reader's to tell: OutOfRange, which names first_lsn(),
   // when it goes on to a segment that is gone, were it the first one. The reader must not outlive
-  // the log.
+  // the log; it may be used beside Close() and after it.
   virtual absl::StatusOr<std::unique_ptr<Reader>> NewReader(
       Lsn from, ReadLimit limit = ReadLimit::kDurable) = 0;
 

@@ -2,6 +2,7 @@
 #ifndef SEAWALL_READER_H_
 #define SEAWALL_READER_H_
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -25,13 +26,14 @@ enum class ReadLimit {
 //   if (!reader->status().ok()) ...  // damage or a failed read: never taken for the end
 //
 // A reader of an open log goes on when it reached the end and records were added: Next() returns
-// true again. It follows rollovers. It holds the segment file that it is in, so that trimming
-// cannot pull it away; a reader overtaken by a trim or cut off by a truncation gets OutOfRange
-// when it goes on to a segment that is gone.
+// true again; Wait() waits for that. It follows rollovers. It holds the segment file that it is in,
+// so that trimming cannot pull it away; a reader overtaken by a trim or cut off by a truncation
+// gets OutOfRange when it goes on to a segment that is gone.
 //
 // Memory: one read buffer of 1 MiB, or of the largest group of the log if that is more (a group has
 // at most Options::buffer_bytes of its writer).
-// Thread-compatible: one thread at a time uses a reader; different readers are independent.
+// Thread-compatible: one thread at a time uses a reader, but any may call Cancel() meanwhile;
+// different readers are independent.
 class Reader {
  public:
   virtual ~Reader() = default;
@@ -45,6 +47,29 @@ class Reader {
 
   // The LSN that Next() would return.
   virtual Lsn next_lsn() const = 0;
+
+  // Follows the log: waits until Next() has the next record. One that can be read already is OK at
+  // once, whatever the deadline. Waiting is passive: it causes no write and no sync, so it waits
+  // for as long as nobody else makes records durable (or written: the reader's ReadLimit).
+  //
+  //   while ((status = reader->Wait()).ok()) {
+  //     while (reader->Next(&record)) Use(record);
+  //   }
+  //
+  //   DeadlineExceeded    nothing came before `deadline`; time_point::max() is none
+  //   Cancelled           by Cancel()
+  //   FailedPrecondition  the log was closed, and all that it held was read; or a reader that
+  //                       OpenReadOnly() made, which does not follow
+  //   any code            the log failed (Log, "It latches"): what was not readable then, never is
+  //   any code            as status(): the reader's own end, as OutOfRange when it was overtaken by
+  //                       a trim (which names the first record) or cut off by a truncation
+  // But for the last, status() stays OK, and the reader may be used on.
+  virtual absl::Status Wait(std::chrono::steady_clock::time_point deadline =
+                                std::chrono::steady_clock::time_point::max()) = 0;
+
+  // Ends the Wait() under way and all later ones, as long as the reader lives. Next() goes on.
+  // From any thread.
+  virtual void Cancel() = 0;
 
   // Opens the log in `directory` for reading only: no lock is taken, nothing is written (a
   // read-only mount will do), and a live writer is not disturbed. The reader ends where the log

@@ -29,7 +29,8 @@ struct Stats {
   uint64_t segments_created = 0;
   uint64_t segments_recycled = 0;
   uint64_t segments_unlinked = 0;
-  uint64_t waiters = 0;  // threads waiting now
+  uint64_t waiters = 0;    // threads waiting now
+  uint64_t followers = 0;  // readers in Reader::Wait() now
 };
 
 }  // namespace seawall
