@@ -20,13 +20,17 @@ Lsn GroupCommit::appended_lsn() const {
 }
 
 Lsn GroupCommit::TryAppend(std::string_view record) {
+  const bool timed = AppendSampler::Take();
+  const Clock::time_point began = timed ? Clock::now() : Clock::time_point();
   GroupBuffer* buffer = open_.load(std::memory_order_acquire);
   GroupBuffer::Place place;
   if (buffer == nullptr || !buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) {
+    AppendSampler::Return(timed);
     return 0;
   }
   EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
   buffer->Done(1);
+  if (timed) reserve_.Add(NanosBetween(began, Clock::now()), AppendSampler::kMean);
   return place.first_lsn;
 }
 
@@ -35,6 +39,7 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
   for (std::string_view record : records) bytes += EncodedRecordBytes(record.size());
   const uint32_t count = static_cast<uint32_t>(records.size());
   Reservation reserved;
+  AppendTimer timer(&reserve_);
   {
     MutexLock lock(&mutex_);
     for (;;) {
@@ -42,6 +47,7 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
       if (!status.ok()) return status;
       Room room = Reserve(bytes, count, &reserved);
       if (room == Room::kReserved) break;
+      timer.Waits();
       status = MakeRoom(room, bytes, reserved.file_end);
       if (!status.ok()) return status;
     }
@@ -55,6 +61,7 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
     ++lsn;
   }
   reserved.buffer->Done(count);
+  timer.Done();
   return LsnRange{reserved.place.first_lsn, last};
 }
 
@@ -157,7 +164,7 @@ void GroupCommit::CloseBuffer() {
   open->Close();
   closed_lsn_ = open->last_lsn();
   next_offset_ = AlignUp(open->group().origin + open->end(), options_.group_alignment_bytes);
-  stats_.appended_payload_bytes += open->payload_bytes();
+  stats_.appended_payload_bytes += open->fill().payload_bytes;
   stats_.appended_records += open->record_count();
 }
 

@@ -100,9 +100,16 @@ class GroupBuffer {
   uint64_t end() const { return EndOf(word_.load(std::memory_order_relaxed)); }
   uint32_t record_count() const { return RecordsOf(word_.load(std::memory_order_relaxed)); }
   Lsn last_lsn() const { return group_.first_lsn + record_count() - 1; }
-  uint64_t payload_bytes() const {
+  // What was reserved until one moment.
+  struct Fill {
+    uint32_t records = 0;
+    uint64_t payload_bytes = 0;
+  };
+  Fill fill() const {
     const uint64_t word = word_.load(std::memory_order_relaxed);
-    return EndOf(word) - group_.head - kGroupHeaderBytes - RecordsOf(word) * kRecordHeaderBytes;
+    const uint32_t records = RecordsOf(word);
+    return {records,
+            EndOf(word) - group_.head - kGroupHeaderBytes - uint64_t{records} * kRecordHeaderBytes};
   }
 
  private:

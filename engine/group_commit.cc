@@ -29,7 +29,8 @@ GroupCommit::GroupCommit(const Options& options, SegmentStore* store)
       write_unit_(WriteUnit(options)),
       store_(store),
       buffers_(options.buffer_count),
-      writer_(options, store) {
+      writer_(options, store),
+      meter_(options) {
   for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
 }
 
@@ -65,6 +66,7 @@ bool GroupCommit::Reached(Lsn lsn, Durability level) const {
 
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
   if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
+  const Clock::time_point joined_at = Clock::now();
   mutex_.Lock();
   for (;;) {
     const Lsn appended = AppendedLocked();
@@ -82,8 +84,10 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
         Waiter waiter;
         waiter.lsn = lsn;
         waiter.level = level;
+        waiter.joined_at = joined_at;
         switch (AwaitTurn(&waiter)) {
           case Waiter::kReached:
+            wake_.Add(NanosBetween(waiter.reached_at, Clock::now()));
             return absl::OkStatus();
           case Waiter::kCut:
             return CutOff(lsn);
@@ -93,6 +97,7 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
             Round(/*all=*/true, level);
             // Behind HandOver() a truncation may have given the LSN to another record.
             const bool reached = Reached(lsn, level);
+            if (reached) meter_.AddQueued(joined_at);
             HandOver(/*committers=*/level == Durability::kDurable ? 1 : 0);
             if (reached) return absl::OkStatus();
             break;
@@ -184,6 +189,7 @@ bool GroupCommit::WantsSync(Durability level) const {
 
 void GroupCommit::Round(bool all, Durability level) {
   const Clock::time_point start = Clock::now();
+  meter_.RoundBegins(start);
   if (all) CloseBuffer();
   const uint64_t stop = opened_ - (open_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
   round_lsn_ = closed_lsn_;
@@ -203,9 +209,12 @@ void GroupCommit::Round(bool all, Durability level) {
 
 bool GroupCommit::Drain(GroupBuffer* buffer) {
   const Lsn durable = durable_lsn_.load(std::memory_order_relaxed);
+  meter_.WriteBegins();
   mutex_.Unlock();
   absl::Status status = writer_.Write(buffer, durable);
   mutex_.Lock();
+  meter_.WriteEnds(writer_.write_began(), writer_.write_ended(), buffer->record_count(),
+                   buffer->end() - buffer->group().head);
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
   if (failed_ != absl::StatusCode::kOk) return false;
@@ -217,29 +226,34 @@ bool GroupCommit::Drain(GroupBuffer* buffer) {
   buffer->Drained();
   ++drained_;
   if (room_waiters_ > 0) room_.NotifyAll();
-  Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable);
+  Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable, writer_.write_ended());
   return true;
 }
 
 bool GroupCommit::Sync() {
   const Lsn written = written_lsn_.load(std::memory_order_relaxed);
   absl::Status status;
+  Clock::time_point ended = written_at_;
   if (!WritesAreDurable(options_)) {
+    meter_.SyncBegins();
     // Those that follow what is durable are told when the round is over, these have what they want.
     const bool tell = watch_.Take(Durability::kWritten, written, /*always=*/false);
     mutex_.Unlock();
     if (tell) watch_.Wake(Durability::kWritten);
     status = writer_.Sync();
     mutex_.Lock();
+    ended = meter_.SyncEnds();
     ++stats_.syncs;
   }
   if (!status.ok()) Fail(status);
   if (failed_ != absl::StatusCode::kOk) return false;
-  Advance(written, written);
+  Advance(written, written, ended);
   return true;
 }
 
-void GroupCommit::Advance(Lsn written, Lsn durable) {
+void GroupCommit::Advance(Lsn written, Lsn durable, Clock::time_point at) {
+  if (written > written_lsn_.load(std::memory_order_relaxed)) written_at_ = at;
+  if (durable > durable_lsn_.load(std::memory_order_relaxed)) durable_at_ = at;
   written_lsn_.store(written, std::memory_order_release);
   durable_lsn_.store(durable, std::memory_order_release);
   if (durable != written) return;
@@ -272,6 +286,8 @@ void GroupCommit::HandOver(uint32_t committers) {
     Waiter::State state = Waiter::kParked;
     if (Reached(waiter->lsn, waiter->level) && waiter->lsn != kNever) {
       state = Waiter::kReached;
+      waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
+      meter_.AddQueued(waiter->joined_at);
     } else if (failed) {
       state = Waiter::kFailed;
     } else if (waiter->lsn != kNever && waiter->lsn > AppendedLocked()) {
@@ -413,24 +429,27 @@ absl::Status GroupCommit::end_status() const {
   return closed_ && !stop_flusher_ ? absl::OkStatus() : StatusLocked();
 }
 
-void GroupCommit::AddStats(Stats* stats) const {
+Stats GroupCommit::stats() const {
   MutexLock lock(&mutex_);
-  stats->appended_lsn = AppendedLocked();
-  stats->written_lsn = written_lsn();
-  stats->durable_lsn = durable_lsn();
-  stats->appended_records = stats_.appended_records;
-  stats->appended_payload_bytes = stats_.appended_payload_bytes;
+  Stats stats = stats_;
+  stats.appended_lsn = AppendedLocked();
+  stats.written_lsn = written_lsn();
+  stats.durable_lsn = durable_lsn();
   if (const GroupBuffer* open = open_.load(std::memory_order_relaxed); open != nullptr) {
-    stats->appended_records += open->record_count();
-    stats->appended_payload_bytes += open->payload_bytes();
+    // One look: it grows beside the lock.
+    const GroupBuffer::Fill fill = open->fill();
+    stats.appended_lsn = open->group().first_lsn + fill.records - 1;
+    stats.appended_records += fill.records;
+    stats.appended_payload_bytes += fill.payload_bytes;
   }
-  stats->groups_written = stats_.groups_written;
-  stats->bytes_written = stats_.bytes_written;
-  stats->syncs = stats_.syncs;
-  stats->buffer_full_waits = stats_.buffer_full_waits;
-  stats->rollover_waits += stats_.rollover_waits;
-  stats->waiters = waiters_;
-  stats->followers = watch_.followers();
+  stats.waiters = waiters_;
+  stats.followers = watch_.followers();
+  stats.failed = failed_ != absl::StatusCode::kOk;
+  meter_.AddStats(&stats);
+  stats.reserve_nanos = reserve_.Snapshot();
+  stats.wake_nanos = wake_.Snapshot();
+  store_->AddStats(&stats);  // locks behind this one
+  return stats;
 }
 
 void GroupCommit::Latch(const absl::Status& status) {

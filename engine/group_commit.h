@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/commit_meter.h"
 #include "engine/durable_callbacks.h"
 #include "engine/group_buffer.h"
 #include "engine/group_writer.h"
@@ -75,7 +76,8 @@ class GroupCommit {
   // Where readers at the end of the log wait: wakes them when a watermark moved, back by a
   // truncation, too, and when end_status() changed. "The lock" of it is mutex_.
   WatermarkWatch& watch() { return watch_; }
-  void AddStats(Stats* stats) const;
+  // One moment's, with the store's.
+  Stats stats() const;
 
   // Latches an error met elsewhere.
   void Latch(const absl::Status& status);
@@ -140,7 +142,9 @@ class GroupCommit {
   bool Drain(GroupBuffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Sync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Advance(Lsn written, Lsn durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `at`: when the system call returned that brought them so far.
+  void Advance(Lsn written, Lsn durable, Clock::time_point at)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Wakes the satisfied waiters and passes the lead on, or gives it up. Releases the mutex.
   // `committers`: 1 if this thread led for a durable commit of its own.
   void HandOver(uint32_t committers) ABSL_UNLOCK_FUNCTION(mutex_);
@@ -233,6 +237,12 @@ class GroupCommit {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_flusher_ ABSL_GUARDED_BY(mutex_) = false;
   Stats stats_ ABSL_GUARDED_BY(mutex_);
+
+  // When the watermarks moved last.
+  Clock::time_point written_at_ ABSL_GUARDED_BY(mutex_) = {};
+  Clock::time_point durable_at_ ABSL_GUARDED_BY(mutex_) = {};
+  CommitMeter meter_ ABSL_GUARDED_BY(mutex_);
+  AtomicHistogram reserve_, wake_;
 };
 
 }  // namespace seawall

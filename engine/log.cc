@@ -174,12 +174,7 @@ class LogImpl : public Log {
     return close_status_;
   }
 
-  Stats stats() const override {
-    Stats stats;
-    commit_.AddStats(&stats);
-    store_.AddStats(&stats);
-    return stats;
-  }
+  Stats stats() const override { return commit_.stats(); }
 
  private:
   // An error that was latched on the way is told as all later calls will tell it.

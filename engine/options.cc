@@ -48,6 +48,8 @@ absl::Status Options::Validate() const {
   // What is far beyond a day overflows the clock.
   check(flush_interval_micros <= kMaxIntervalMicros, "flush_interval_micros is ",
         flush_interval_micros, ", expected at most ", kMaxIntervalMicros);
+  check(slow_sync_micros <= kMaxIntervalMicros, "slow_sync_micros is ", slow_sync_micros,
+        ", expected at most ", kMaxIntervalMicros);
   if (problems.empty()) {
     check(max_record_bytes <= MaxBatchBytes() - kRecordHeaderBytes, "max_record_bytes is ",
           max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,

@@ -45,6 +45,9 @@ struct Waiter {
   Lsn lsn = 0;
   Durability level = Durability::kDurable;
   Waiter* next = nullptr;
+  // When it began to wait; when what it waits for had come, set by the leader before kReached.
+  std::chrono::steady_clock::time_point joined_at = {};
+  std::chrono::steady_clock::time_point reached_at = {};
   // Leaves kParked once, set by the leader under the log's mutex; from then on the waiter may be
   // gone.
   std::atomic<uint32_t> state{kParked};

@@ -39,7 +39,7 @@ TEST(GroupBufferTest, PlacesFollowOneAnother) {
   EXPECT_EQ(buffer.record_count(), 4u);
   EXPECT_EQ(buffer.last_lsn(), 44u);
   EXPECT_EQ(buffer.end(), 100 + kGroupHeaderBytes + 110);
-  EXPECT_EQ(buffer.payload_bytes(), 110 - 4 * kRecordHeaderBytes);
+  EXPECT_EQ(buffer.fill().payload_bytes, 110 - 4 * kRecordHeaderBytes);
 }
 
 TEST(GroupBufferTest, TakesUpToItsLimitAndNothingOnceClosed) {

@@ -103,6 +103,16 @@ TEST(OptionsTest, FlushIntervalMicros) {
   EXPECT_TRUE(Fails(options.Validate(), kInvalid, {"flush_interval_micros is"}));
 }
 
+TEST(OptionsTest, SlowSyncMicros) {
+  Options options;
+  for (uint64_t good : {uint64_t{0}, uint64_t{1}, uint64_t{24} * 3600 * 1000 * 1000}) {
+    options.slow_sync_micros = good;
+    EXPECT_OK(options.Validate()) << good;
+  }
+  ++options.slow_sync_micros;
+  EXPECT_TRUE(Fails(options.Validate(), kInvalid, {"slow_sync_micros is"}));
+}
+
 // A record is a batch of one, with 16 bytes for its header.
 TEST(OptionsTest, LongestRecordFitsTheLargestBatch) {
   for (uint32_t alignment : {8u, 512u, 4096u}) {

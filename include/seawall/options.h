@@ -61,6 +61,10 @@ struct Options {
   // appended, at the latest, plus the time of a sync. 0: no interval. At most a day.
   uint64_t flush_interval_micros = 0;
 
+  // A write or sync of a group that takes as long as this is slow: Stats counts it. 0: none is. At
+  // most a day.
+  uint64_t slow_sync_micros = 1000000;
+
   // Groups begin at multiples of this: 8, 512 or 4096. With 8, a write may touch a disk sector
   // that already holds acknowledged records, rewriting them with the same bytes; that is safe
   // where a sector that is being written when the power fails keeps its old or gets its new bytes
