@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "engine/histogram.h"
 #include "seawall/options.h"
@@ -64,26 +65,31 @@ class CommitMeter {
 // hides behind it; one of kMean.
 class AppendSampler {
  public:
-  static constexpr uint32_t kMean = 64;
+  static constexpr uint32_t kMean = 256;
 
-  // True if the next append is to be timed.
-  static bool Take() { return --left_ == 0 && Draw(); }
-  // It was not made: the next one takes its place.
-  static void Return(bool taken) { left_ = taken ? 1 : left_ + 1; }
+  // For each append: true if Draw() is to decide about it.
+  static bool Tick() { return --left_ == 0; }
+  // True if it is to be timed.
+  static bool Draw();
+  // It found no place, and goes on as an AppendTimer does.
+  static void PassOn() { passed_on_ = true; }
+  static bool TakePassedOn() { return std::exchange(passed_on_, false); }
 
  private:
-  static bool Draw();
-
   // Until one is timed. Initial-exec: also from a shared library, reading it is one instruction.
   static inline thread_local uint32_t left_ __attribute__((tls_model("initial-exec"))) = 1;
   static inline thread_local uint64_t state_ __attribute__((tls_model("initial-exec"))) = 0;
+  static inline thread_local bool passed_on_ __attribute__((tls_model("initial-exec"))) = false;
 };
 
 // Times one append that did not find a place at once.
 class AppendTimer {
  public:
-  explicit AppendTimer(AtomicHistogram* reserve)
-      : reserve_(reserve), sampled_(AppendSampler::Take()) {
+  // `ticked`: Tick() was called for it.
+  AppendTimer(AtomicHistogram* reserve, bool ticked)
+      : reserve_(reserve),
+        sampled_(ticked ? AppendSampler::TakePassedOn()
+                        : AppendSampler::Tick() && AppendSampler::Draw()) {
     if (sampled_) began_ = MeterClock::now();
   }
   // It has to wait: then it is counted in any case.

@@ -20,26 +20,40 @@ Lsn GroupCommit::appended_lsn() const {
 }
 
 Lsn GroupCommit::TryAppend(std::string_view record) {
-  const bool timed = AppendSampler::Take();
-  const Clock::time_point began = timed ? Clock::now() : Clock::time_point();
+  return AppendSampler::Tick() ? TryAppendTimed(record) : TryAppendUntimed(record);
+}
+
+inline Lsn GroupCommit::TryAppendUntimed(std::string_view record) {
   GroupBuffer* buffer = open_.load(std::memory_order_acquire);
   GroupBuffer::Place place;
   if (buffer == nullptr || !buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) {
-    AppendSampler::Return(timed);
     return 0;
   }
   EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
   buffer->Done(1);
-  if (timed) reserve_.Add(NanosBetween(began, Clock::now()), AppendSampler::kMean);
   return place.first_lsn;
 }
 
-absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> records) {
+// Apart, so that all the others carry nothing of it but the tick.
+Lsn GroupCommit::TryAppendTimed(std::string_view record) {
+  if (!AppendSampler::Draw()) return TryAppendUntimed(record);
+  const Clock::time_point began = Clock::now();
+  const Lsn lsn = TryAppendUntimed(record);
+  if (lsn == 0) {
+    AppendSampler::PassOn();
+  } else {
+    reserve_.Add(NanosBetween(began, Clock::now()), AppendSampler::kMean);
+  }
+  return lsn;
+}
+
+absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> records,
+                                             bool tried) {
   uint64_t bytes = 0;
   for (std::string_view record : records) bytes += EncodedRecordBytes(record.size());
   const uint32_t count = static_cast<uint32_t>(records.size());
   Reservation reserved;
-  AppendTimer timer(&reserve_);
+  AppendTimer timer(&reserve_, tried);
   {
     MutexLock lock(&mutex_);
     for (;;) {

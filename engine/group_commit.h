@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -58,7 +59,8 @@ class GroupCommit {
   // none is open; then Append().
   Lsn TryAppend(std::string_view record);
   // Records that fit one group: kMaxBatchRecords, Options::MaxBatchBytes().
-  absl::StatusOr<LsnRange> Append(absl::Span<const std::string_view> records);
+  // `tried`: this thread comes from TryAppend() with them.
+  absl::StatusOr<LsnRange> Append(absl::Span<const std::string_view> records, bool tried);
   absl::Status Wait(Lsn lsn, Durability level);
   absl::Status Notify(Lsn lsn, Callback callback);
 
@@ -93,6 +95,9 @@ class GroupCommit {
 
  private:
   using Clock = std::chrono::steady_clock;
+
+  Lsn TryAppendUntimed(std::string_view record);
+  ABSL_ATTRIBUTE_NOINLINE Lsn TryAppendTimed(std::string_view record);
 
   // The result of trying to reserve.
   enum class Room { kReserved, kNoBuffer, kNoSpace, kNoSpare };

@@ -75,7 +75,7 @@ class LogImpl : public Log {
     }
     const Lsn lsn = commit_.TryAppend(record);
     if (lsn != 0) return Reached(lsn, until);
-    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1});
+    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1}, /*tried=*/true);
     if (!range.ok()) return range.status();
     return Reached(range->last, until);
   }
@@ -104,7 +104,7 @@ class LogImpl : public Log {
           "append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
           " for each record: expected at most ", options_.MaxBatchBytes(), " (MaxBatchBytes)"));
     }
-    absl::StatusOr<LsnRange> range = commit_.Append(records);
+    absl::StatusOr<LsnRange> range = commit_.Append(records, /*tried=*/false);
     if (!range.ok()) return range;
     absl::StatusOr<Lsn> reached = Reached(range->last, until);
     if (!reached.ok()) return reached.status();

@@ -55,7 +55,7 @@ struct Stats {
   //
   // An Append or AppendBatch, until its records are in the buffer; not the wait for a durability.
   // Those that had to wait (for a buffer, a spare segment, space) are all counted. Of the others,
-  // about one in 64, chosen at random, is timed and counts as 64: timing each would cost as much
+  // about one in 256, chosen at random, is timed and counts as 256: timing each would cost as much
   // again as a small append. So count() is about the number of calls, once there are many.
   Histogram reserve_nanos;
   // From the call of Wait, WaitDurable or WaitWritten (also within AppendDurable) to the begin of
