@@ -37,18 +37,12 @@ void CommitMeter::WriteEnds(Clock::time_point began, Clock::time_point ended, ui
   group_bytes_.Add(bytes);
 }
 
-void CommitMeter::SyncBegins() {
-  sync_since_ = Clock::now();
-  NoteIo(sync_since_);
-}
-
-CommitMeter::Clock::time_point CommitMeter::SyncEnds() {
-  const Clock::time_point now = Clock::now();
-  const uint64_t nanos = NanosBetween(sync_since_, now);
+void CommitMeter::SyncEnds(Clock::time_point began, Clock::time_point ended) {
   sync_since_ = {};
+  NoteIo(began);
+  const uint64_t nanos = NanosBetween(began, ended);
   sync_.Add(nanos);
   if (nanos >= slow_nanos_) ++slow_syncs_;
-  return now;
 }
 
 void CommitMeter::AddStats(Stats* stats) const {

@@ -36,9 +36,8 @@ class CommitMeter {
   // The system calls took from `began` to `ended`; the group has so many records and bytes.
   void WriteEnds(Clock::time_point began, Clock::time_point ended, uint64_t records,
                  uint64_t bytes);
-  void SyncBegins();
-  // Returns the time.
-  Clock::time_point SyncEnds();
+  void SyncBegins() { sync_since_ = Clock::now(); }
+  void SyncEnds(Clock::time_point began, Clock::time_point ended);
 
   // The round serves somebody who waits since `joined`.
   void AddQueued(Clock::time_point joined) { queue_.Add(NanosBetween(joined, round_io_)); }

@@ -213,7 +213,7 @@ bool GroupCommit::Drain(GroupBuffer* buffer) {
   mutex_.Unlock();
   absl::Status status = writer_.Write(buffer, durable);
   mutex_.Lock();
-  meter_.WriteEnds(writer_.write_began(), writer_.write_ended(), buffer->record_count(),
+  meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
                    buffer->end() - buffer->group().head);
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
@@ -226,7 +226,7 @@ bool GroupCommit::Drain(GroupBuffer* buffer) {
   buffer->Drained();
   ++drained_;
   if (room_waiters_ > 0) room_.NotifyAll();
-  Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable, writer_.write_ended());
+  Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable, writer_.io_ended());
   return true;
 }
 
@@ -242,7 +242,8 @@ bool GroupCommit::Sync() {
     if (tell) watch_.Wake(Durability::kWritten);
     status = writer_.Sync();
     mutex_.Lock();
-    ended = meter_.SyncEnds();
+    ended = writer_.io_ended();
+    meter_.SyncEnds(writer_.io_began(), ended);
     ++stats_.syncs;
   }
   if (!status.ok()) Fail(status);

@@ -40,9 +40,9 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
     std::memcpy(memory, tail_block_.data(), group.head);
   }
   const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
-  write_began_ = std::chrono::steady_clock::now();
+  io_began_ = std::chrono::steady_clock::now();
   absl::Status status = WriteToSegment(group.origin, std::string_view(memory, write_end));
-  write_ended_ = std::chrono::steady_clock::now();
+  io_ended_ = std::chrono::steady_clock::now();
   if (!status.ok()) return status;
   if (group.begins_segment) {
     store_->Begin(*segment_, std::move(predecessor), predecessor_end,
@@ -99,7 +99,10 @@ uint64_t GroupWriter::Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durabl
 }
 
 absl::Status GroupWriter::Sync() {
-  return SyncFile(segment_->file.get(), segment_->path, SyncKindOf(options_));
+  io_began_ = std::chrono::steady_clock::now();
+  absl::Status status = SyncFile(segment_->file.get(), segment_->path, SyncKindOf(options_));
+  io_ended_ = std::chrono::steady_clock::now();
+  return status;
 }
 
 }  // namespace seawall

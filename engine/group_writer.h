@@ -43,9 +43,9 @@ class GroupWriter {
   uint64_t end() const { return end_; }
   uint64_t digest() const { return digest_; }
   uint64_t bytes_written() const { return bytes_written_; }
-  // Of the last Write(): when its system calls began and when they had returned.
-  std::chrono::steady_clock::time_point write_began() const { return write_began_; }
-  std::chrono::steady_clock::time_point write_ended() const { return write_ended_; }
+  // Of the last Write() or Sync(): when its system calls began and when they had returned.
+  std::chrono::steady_clock::time_point io_began() const { return io_began_; }
+  std::chrono::steady_clock::time_point io_ended() const { return io_ended_; }
 
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer);
@@ -59,8 +59,8 @@ class GroupWriter {
   uint64_t end_ = 0;
   uint64_t digest_ = 0;
   uint64_t bytes_written_ = 0;
-  std::chrono::steady_clock::time_point write_began_ = {};
-  std::chrono::steady_clock::time_point write_ended_ = {};
+  std::chrono::steady_clock::time_point io_began_ = {};
+  std::chrono::steady_clock::time_point io_ended_ = {};
   AlignedBuffer tail_block_;  // the last block of the segment, as far as it is filled
 };
 
