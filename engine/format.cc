@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/checksum.h"
+#include "engine/little_endian.h"
 
 namespace seawall {
 namespace {
@@ -18,35 +19,6 @@ constexpr uint64_t kControlMagic = 0x54434c4157414553;
 constexpr uint64_t kSegmentHeaderUsedBytes = 112;
 constexpr uint64_t kControlUsedBytes = 296;
 
-// Everything is little-endian. (Loops over bytes are not always seen through by GCC, and a record's
-// header is written and read for every record.)
-template <typename T>
-T SwapOnBigEndian(T value) {
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-  if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
-  return __builtin_bswap64(value);
-#else
-  return value;
-#endif
-}
-
-template <typename T>
-void Put(char* to, T value) {
-  value = SwapOnBigEndian(value);
-  std::memcpy(to, &value, sizeof(value));
-}
-
-template <typename T>
-T Get(const char* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return SwapOnBigEndian(value);
-}
-
-void PutU32(char* to, uint32_t value) { Put(to, value); }
-void PutU64(char* to, uint64_t value) { Put(to, value); }
-uint32_t GetU32(const char* from) { return Get<uint32_t>(from); }
-uint64_t GetU64(const char* from) { return Get<uint64_t>(from); }
 int64_t GetI64(const char* from) { return static_cast<int64_t>(GetU64(from)); }
 
 bool AreNumbers(std::initializer_list<uint64_t> values) { return std::max(values) < kMaxNumber; }

@@ -83,14 +83,14 @@ bool GroupCommit::FitsGroup(uint64_t bytes, uint32_t records) const {
   const GroupBuffer* open = open_.load(std::memory_order_relaxed);
   const uint64_t end = open->end() + bytes;
   return end - open->group().head <= options_.buffer_bytes &&
-         open->group().origin + end <= options_.segment_bytes &&
+         open->group().origin + end <= groups_limit_ &&
          open->record_count() + records <= kMaxBatchRecords;
 }
 
 // Where reservations for a group end, as long as the file is as long as it is now.
 uint64_t GroupCommit::Limit(const GroupBuffer::Group& group) const {
   return std::min(group.head + options_.buffer_bytes,
-                  std::min(store_->allocated_bytes(), options_.segment_bytes) - group.origin);
+                  std::min(store_->allocated_bytes(), groups_limit_) - group.origin);
 }
 
 void GroupCommit::NoteFill(GroupBuffer* buffer) {
@@ -132,7 +132,10 @@ GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, uint32_t records,
   auto file_end = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return AlignUp(next_offset_ + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
   };
-  if (file_end() > options_.segment_bytes || roll_over_) {
+  // What is too large for that has a segment to itself, and no index: it is one group.
+  const bool fits = file_end() <= groups_limit_ ||
+                    (next_offset_ == kSegmentHeaderBytes && file_end() <= options_.segment_bytes);
+  if (!fits || roll_over_) {
     std::shared_ptr<WritableSegment> spare = store_->TakeSpare();
     if (spare == nullptr) return Room::kNoSpare;
     segment_ = std::move(spare);

@@ -5,6 +5,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "engine/index_file.h"
 
 namespace seawall {
 namespace {
@@ -27,6 +28,7 @@ absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"
 GroupCommit::GroupCommit(const Options& options, SegmentStore* store)
     : options_(options),
       write_unit_(WriteUnit(options)),
+      groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
       store_(store),
       buffers_(options.buffer_count),
       writer_(options, store),
@@ -259,7 +261,10 @@ void GroupCommit::Advance(Lsn written, Lsn durable, Clock::time_point at) {
   durable_lsn_.store(durable, std::memory_order_release);
   if (durable != written) return;
   durable_end_ = written_end_;
-  durable_generation_ = writing_generation_;
+  if (durable_generation_ != writing_generation_) {
+    durable_generation_ = writing_generation_;
+    store_->NoteDurable(durable_generation_);
+  }
   if (flush_at_ == Clock::time_point::max()) return;
   const bool more = drained_ != opened_;
   flush_at_ = more ? FlushTime(buffers_[drained_ % buffers_.size()]) : Clock::time_point::max();

@@ -162,7 +162,8 @@ class GroupCommit {
   bool RunCallbacks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
-  const uint64_t write_unit_;  // writes begin and end at multiples of this
+  const uint64_t write_unit_;    // writes begin and end at multiples of this
+  const uint64_t groups_limit_;  // what is behind it in a segment's file is for the index
   SegmentStore* const store_;
   std::thread flusher_;
 

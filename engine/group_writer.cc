@@ -40,6 +40,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
     std::memcpy(memory, tail_block_.data(), group.head);
   }
   const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
+  segment_->index->Note({group.first_lsn, group.origin + group.head, digest_});
   io_began_ = std::chrono::steady_clock::now();
   absl::Status status = WriteToSegment(group.origin, std::string_view(memory, write_end));
   io_ended_ = std::chrono::steady_clock::now();

@@ -14,6 +14,7 @@
 #include "engine/file_io.h"
 #include "engine/group_commit.h"
 #include "engine/log_reader.h"
+#include "engine/random_read.h"
 #include "engine/recovery.h"
 #include "engine/segment_store.h"
 
@@ -124,6 +125,9 @@ class LogImpl : public Log {
   Lsn durable_lsn() const override { return commit_.durable_lsn(); }
 
   absl::StatusOr<std::string> Read(Lsn lsn) override {
+    absl::StatusOr<std::string> payload = ReadIndexed(lsn);
+    if (payload.ok()) return payload;
+    // It tells what is wrong: with the call, with the record, or with the index only.
     absl::StatusOr<std::unique_ptr<Reader>> reader = ReaderFrom(lsn, ReadLimit::kWritten, 0);
     if (!reader.ok()) return reader.status();
     Record record;
@@ -197,6 +201,22 @@ class LogImpl : public Log {
                                             last, ", what is below was trimmed"));
   }
 
+  std::optional<IndexEntry> FindEntry(const SegmentRef& segment, Lsn lsn) {
+    absl::StatusOr<CachedSegment> cached = store_.cache()->Get(segment);
+    if (!cached.ok()) return std::nullopt;
+    const std::optional<SegmentIndex::Span> span = cached->index->Find(lsn);
+    if (!span.has_value()) return std::nullopt;
+    return span->from;
+  }
+
+  absl::StatusOr<std::string> ReadIndexed(Lsn lsn) {
+    if (closed_ || lsn < kFirstLsn) return absl::FailedPreconditionError("");
+    absl::StatusOr<std::optional<ReadRange>> range = Source(ReadLimit::kWritten, lsn)(lsn);
+    if (!range.ok()) return range.status();
+    if (!range->has_value()) return absl::OutOfRangeError("");
+    return ReadRecord(store_.cache(), **range, lsn);
+  }
+
   // `beyond`: how many LSNs above the last readable one `from` may be.
   absl::StatusOr<std::unique_ptr<Reader>> ReaderFrom(Lsn from, ReadLimit limit, Lsn beyond) {
     if (closed_) return absl::FailedPreconditionError("the log is closed");
@@ -207,8 +227,10 @@ class LogImpl : public Log {
       return absl::OutOfRangeError(
           absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));
     }
-    return NewSourceReader(fs_, Source(limit, from), from, /*failure=*/nullptr,
-                           std::make_unique<CommitWatch>(&commit_, LevelOf(limit)));
+    return NewSourceReader(
+        fs_, Source(limit, from), from, /*failure=*/nullptr,
+        std::make_unique<CommitWatch>(&commit_, LevelOf(limit)),
+        [this](const SegmentRef& segment, File*, Lsn lsn) { return FindEntry(segment, lsn); });
   }
 
   static Durability LevelOf(ReadLimit limit) {

@@ -8,7 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/control_file.h"
-#include "engine/recovery.h"
+#include "engine/index_file.h"
+#include "engine/recovery_plan.h"
 
 namespace seawall {
 namespace {
@@ -34,11 +35,12 @@ class NoWatch : public ReadWatch {
 class SourceReader : public Reader {
  public:
   SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure,
-               std::unique_ptr<ReadWatch> watch)
+               std::unique_ptr<ReadWatch> watch, EntryLookup lookup)
       : fs_(fs),
         source_(std::move(source)),
         failure_(std::move(failure)),
         watch_(watch != nullptr ? std::move(watch) : std::make_unique<NoWatch>()),
+        lookup_(std::move(lookup)),
         next_lsn_(from) {}
 
   bool Next(Record* record) override {
@@ -116,6 +118,7 @@ class SourceReader : public Reader {
     absl::StatusOr<SegmentScanner::Found> found = scanner_->ReadGroup(at_, range_.end, &group_);
     if (!found.ok()) return Stop(found.status());
     if (*found != SegmentScanner::Found::kGroup || group_.header.first_lsn != expected_) {
+      if (BeginAgain()) return NextGroup();
       return Stop(DamageStatus(
           range_.segment.path, at_,
           absl::StrCat("expected the group of record ", expected_, ", found ",
@@ -140,6 +143,7 @@ class SourceReader : public Reader {
     if (expected_ == segment.last_lsn + 1 && at_ == segment.end && digest_ == segment.digest) {
       return true;
     }
+    if (BeginAgain()) return NextGroup();
     return Stop(DamageStatus(
         segment.path, group_.offset,
         absl::StrCat("expected the segment to end with record ", segment.last_lsn, " at offset ",
@@ -166,9 +170,24 @@ class SourceReader : public Reader {
     scanner_ = std::make_unique<SegmentScanner>(file->get(), range_.segment.path,
                                                 range_.segment.salt, std::move(buffer));
     file_ = std::move(*file);
-    at_ = kSegmentHeaderBytes;
-    expected_ = range_.segment.base_lsn;
-    digest_ = 0;
+    GoTo({range_.segment.base_lsn, kSegmentHeaderBytes, 0});
+    if (lookup_ == nullptr || next_lsn_ == range_.segment.base_lsn) return true;
+    std::optional<IndexEntry> entry = lookup_(range_.segment, file_.get(), next_lsn_);
+    if (entry.has_value()) GoTo(*entry);
+    return true;
+  }
+
+  void GoTo(const IndexEntry& entry) {
+    at_ = entry.offset;
+    expected_ = entry.first_lsn;
+    digest_ = entry.digest;
+    began_within_ = at_ != kSegmentHeaderBytes;
+  }
+
+  // An index may be wrong, the segment's beginning is not. False if it was begun there.
+  bool BeginAgain() {
+    if (!began_within_) return false;
+    GoTo({range_.segment.base_lsn, kSegmentHeaderBytes, 0});
     return true;
   }
 
@@ -182,6 +201,7 @@ class SourceReader : public Reader {
   const ReadSource source_;
   const ReadFailure failure_;
   const std::unique_ptr<ReadWatch> watch_;
+  const EntryLookup lookup_;
   Lsn next_lsn_;  // to be returned
   absl::Status status_;
 
@@ -189,9 +209,10 @@ class SourceReader : public Reader {
   std::optional<ReadRange> arrived_;  // found by Wait(), for the next NextGroup()
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;
-  uint64_t at_ = 0;      // of the next group
-  Lsn expected_ = 0;     // its first record
-  uint64_t digest_ = 0;  // of the groups before it
+  uint64_t at_ = 0;            // of the next group
+  Lsn expected_ = 0;           // its first record
+  uint64_t digest_ = 0;        // of the groups before it
+  bool began_within_ = false;  // the segment, where an index said
   Group group_;
   RecordCursor cursor_;
 };
@@ -199,9 +220,10 @@ class SourceReader : public Reader {
 }  // namespace
 
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
-                                        ReadFailure failure, std::unique_ptr<ReadWatch> watch) {
+                                        ReadFailure failure, std::unique_ptr<ReadWatch> watch,
+                                        EntryLookup lookup) {
   return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
-                                        std::move(watch));
+                                        std::move(watch), std::move(lookup));
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {
@@ -214,6 +236,18 @@ ReadSource FixedSource(std::vector<SegmentRef> segments) {
     return std::nullopt;
   };
 }
+
+namespace {
+
+std::optional<IndexEntry> EntryInFile(const SegmentRef& segment, File* file, Lsn lsn) {
+  absl::StatusOr<std::unique_ptr<SegmentIndex>> index = ReadSegmentIndex(file, segment);
+  if (!index.ok()) return std::nullopt;
+  const std::optional<SegmentIndex::Span> span = (*index)->Find(lsn);
+  if (!span.has_value()) return std::nullopt;
+  return span->from;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& directory, Lsn from,
                                                              FileSystem* file_system) {
@@ -239,7 +273,8 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
     return absl::OutOfRangeError(absl::StrCat(
         segment.path, ": the log's writer has given this segment up since; open the reader again"));
   };
-  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from, std::move(failure));
+  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from, std::move(failure),
+                         /*watch=*/nullptr, EntryInFile);
 }
 
 }  // namespace seawall

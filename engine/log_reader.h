@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/segment.h"
+#include "engine/segment_index.h"
 #include "engine/segment_scanner.h"
 #include "seawall/reader.h"
 
@@ -51,10 +52,15 @@ class ReadWatch {
   virtual void Cancel() = 0;
 };
 
+// Where to begin reading a segment, of which `file` is open, for a record in its midst: at a group
+// at or before it. None: at the first group. What it says need not be right.
+using EntryLookup = std::function<std::optional<IndexEntry>(const SegmentRef&, File* file, Lsn)>;
+
 // A reader that begins at `from`. Without a watch it does not follow.
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure = nullptr,
-                                        std::unique_ptr<ReadWatch> watch = nullptr);
+                                        std::unique_ptr<ReadWatch> watch = nullptr,
+                                        EntryLookup lookup = nullptr);
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

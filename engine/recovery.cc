@@ -59,6 +59,7 @@ SegmentRef RefOf(const WritableSegment& segment) {
   ref.generation = segment.header.generation;
   ref.salt = segment.header.salt;
   ref.base_lsn = segment.header.base_lsn;
+  ref.index = segment.index;
   return ref;
 }
 

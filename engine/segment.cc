@@ -73,6 +73,7 @@ class GroupCopier {
     header_.group_bytes = static_cast<uint32_t>(used_ - group_at_);
     uint64_t checksum =
         EncodeGroupHeader(header_, to_->segment->header.salt, offset, buffer_.data() + group_at_);
+    to_->segment->index->Note({header_.first_lsn, offset, to_->digest});
     to_->digest = ExtendDigest(to_->digest, checksum);
     to_->copied_records += header_.record_count;
     header_.record_count = 0;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
+#include "engine/segment_index.h"
 #include "seawall/options.h"
 
 namespace seawall {
@@ -51,6 +52,8 @@ struct SegmentRef {
   uint64_t digest = 0;
   // Held by everybody who may still read the file: it is not written again before they are gone.
   std::shared_ptr<const int> pin;
+  // Of one that is being written, until the index is in the file; else nullptr.
+  std::shared_ptr<const SegmentIndex> index;
 
   bool sealed() const { return last_lsn != ~Lsn{0}; }
 };
@@ -63,6 +66,8 @@ struct WritableSegment {
   // The same file with O_DIRECT, for large writes: from the aligned buffer to the disk without a
   // copy. nullptr where that cannot be had, and where `file` has it.
   std::unique_ptr<File> direct;
+  // Of the groups in it: the writer's to add to.
+  std::shared_ptr<SegmentIndex> index = std::make_shared<SegmentIndex>();
 };
 
 // Creates the file of a segment: its first zeros, a spare's header, synced. The directory entry

@@ -120,7 +120,10 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
 }
 
 void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh) {
+  std::deque<Sealed> closed;  // without the lock
   MutexLock lock(&mutex_);
+  // No index is written over what a reader may still be in, behind the cut.
+  closed.swap(sealed_);
   while (!segments_.empty() &&
          (kept.empty() || segments_.back().generation > kept.back().generation)) {
     cut_files_.push_back(SegmentName(segments_.back().generation));
@@ -129,7 +132,10 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   for (size_t i = 1; i < prepared_.size(); ++i) {
     cut_files_.push_back(SegmentName(prepared_[i].generation));
   }
-  if (!kept.empty()) segments_.back() = std::move(kept.back());
+  if (!kept.empty()) {
+    segments_.back() = std::move(kept.back());
+    segments_.back().index.reset();
+  }
   segments_.push_back(RefOf(*fresh.segment));
   segments_.back().pin = std::make_shared<int>(0);
   if (kept.empty()) first_generation_ = fresh.segment->header.generation;

@@ -109,7 +109,9 @@ absl::Status SegmentStore::RemoveTrimmed() {
       trimmed_.pop_front();
     }
   }
+  ForgetCached(unlink);
   if (!recycle.empty()) {
+    cache_.Forget(recycled);
     uint64_t allocated_bytes = 0;
     auto file =
         RecycleSegment(fs_, directory_, options_, log_id, recycle, generation, &allocated_bytes);

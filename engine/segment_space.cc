@@ -232,12 +232,14 @@ void SegmentStore::Begin(const WritableSegment& segment,
   last.last_lsn = segment.header.base_lsn - 1;
   last.end = predecessor_end;
   last.digest = predecessor_digest;
+  SegmentRef sealed = last;
+  sealed.pin.reset();
   segments_.push_back(RefOf(segment));
   segments_.back().pin = std::make_shared<int>(0);
   // The one before is sealed: it needs no entry in CONTROL any more.
   prepared_.pop_front();
   --current_;
-  sealed_.push_back(std::move(predecessor));
+  sealed_.push_back({std::move(sealed), std::move(predecessor)});
   work_.NotifyOne();
 }
 

@@ -7,7 +7,10 @@
 namespace seawall {
 
 SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options)
-    : fs_(fs), directory_(std::move(directory)), options_(options) {}
+    : fs_(fs), directory_(std::move(directory)), options_(options), cache_(fs, [this](uint64_t g) {
+        MutexLock lock(&mutex_);
+        return FindSegment(g) != segments_.end();
+      }) {}
 
 SegmentStore::~SegmentStore() { Stop(); }
 
@@ -50,14 +53,12 @@ void SegmentStore::Stop() {
 
 void SegmentStore::Run() {
   MutexLock lock(&mutex_);
-  while (!stop_) {
-    if (!sealed_.empty()) {
-      std::vector<std::shared_ptr<WritableSegment>> close = std::exchange(sealed_, {});
-      mutex_.Unlock();
-      close.clear();
-      mutex_.Lock();
+  for (;;) {
+    if (MayWriteIndex()) {
+      WriteIndex();
       continue;
     }
+    if (stop_) break;
     Job job = paused_ ? Job::kNone : NextJob();
     if (job == Job::kNone) {
       work_.Wait(&mutex_);
@@ -170,6 +171,7 @@ Lsn SegmentStore::FirstCut(size_t since) const {
 }
 
 void SegmentStore::AddStats(Stats* stats) const {
+  cache_.AddStats(stats);
   MutexLock lock(&mutex_);
   stats->first_lsn = segments_.front().base_lsn;
   stats->zero_bytes_written = stats_.zero_bytes_written;
@@ -180,6 +182,8 @@ void SegmentStore::AddStats(Stats* stats) const {
   stats->segments_created = stats_.segments_created;
   stats->segments_recycled = stats_.segments_recycled;
   stats->segments_unlinked = stats_.segments_unlinked;
+  stats->indexes_written = stats_.indexes_written;
+  stats->index_write_failures = stats_.index_write_failures;
 }
 
 ControlBlock SegmentStore::Control(const DurablePoint& point) const {

@@ -22,6 +22,7 @@
 #include "engine/recovery.h"
 #include "engine/retention.h"
 #include "engine/segment.h"
+#include "engine/segment_cache.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 
@@ -76,8 +77,13 @@ class SegmentStore {
   void Begin(const WritableSegment& segment, std::shared_ptr<WritableSegment> predecessor,
              uint64_t predecessor_end, uint64_t predecessor_digest);
 
+  // A sync covers the header of `generation`: its predecessor's index may be written.
+  void NoteDurable(uint64_t generation);
+
   // ---- For everybody
 
+  // For random reads of what Locate() finds.
+  SegmentCache* cache() { return &cache_; }
   // The segment that holds `lsn`, which is not above the written ones; none below the first. The
   // copy pins the file.
   std::optional<SegmentRef> Locate(Lsn lsn) const;
@@ -128,7 +134,19 @@ class SegmentStore {
   };
   enum class Job { kNone, kExtend, kSpare, kTrim, kRemove };
 
+  // Sealed, and its index is not in its file yet. `segment.index` is set.
+  struct Sealed {
+    SegmentRef segment;
+    std::shared_ptr<WritableSegment> file;
+  };
+
   void Run();
+  bool MayWriteIndex() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteIndex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of files that are about to go.
+  void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::deque<SegmentRef>::iterator FindSegment(uint64_t generation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasGarbage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !trimmed_.empty() || !cut_files_.empty();
@@ -186,6 +204,7 @@ class SegmentStore {
   const std::string directory_;
   const Options options_;
   SegmentStoreCallbacks callbacks_;
+  SegmentCache cache_;
   std::thread thread_;
 
   // Orders writes of CONTROL.
@@ -237,8 +256,9 @@ class SegmentStore {
   // Names, of what was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
   // recycled file behind the tail with groups of such a salt is damage.
   std::vector<std::string> cut_files_ ABSL_GUARDED_BY(mutex_);
-  // Sealed, for the thread to close.
-  std::vector<std::shared_ptr<WritableSegment>> sealed_ ABSL_GUARDED_BY(mutex_);
+  // For the thread, which writes their indexes and closes them; oldest first.
+  std::deque<Sealed> sealed_ ABSL_GUARDED_BY(mutex_);
+  uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;  // syncs cover its header
   // Jobs that make room, and the status of the one that ended last. After a failure nothing is
   // done ahead of need until somebody waits again. Who waits is refused only by an attempt that
   // began after it asked: an older one may have failed for want of space that is there now. Each

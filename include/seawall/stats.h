@@ -32,6 +32,11 @@ struct Stats {
   uint64_t segments_created = 0;
   uint64_t segments_recycled = 0;
   uint64_t segments_unlinked = 0;
+  // Of sealed segments, for random reads: into their files; not into them (no space, an I/O error:
+  // the next random read of the segment scans it); made by a scan.
+  uint64_t indexes_written = 0;
+  uint64_t index_write_failures = 0;
+  uint64_t index_scans = 0;
   uint64_t waiters = 0;    // threads waiting now
   uint64_t followers = 0;  // readers in Reader::Wait() now
   bool failed = false;     // an error is latched: the log takes no more until it is reopened

@@ -1,0 +1,68 @@
+// The segments that records were read from last, each with its file open and its index in memory:
+// a random read in one of them is one pread. For another one it is an open and two preads.
+#ifndef SEAWALL_ENGINE_SEGMENT_CACHE_H_
+#define SEAWALL_ENGINE_SEGMENT_CACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/file_io.h"
+#include "engine/mutex.h"
+#include "engine/segment.h"
+#include "engine/segment_index.h"
+#include "seawall/stats.h"
+
+namespace seawall {
+
+struct CachedSegment {
+  uint64_t generation = 0;
+  std::shared_ptr<File> file;  // for reading
+  std::shared_ptr<const SegmentIndex> index;
+};
+
+// Thread-safe. Its lock is taken before those that `is_current` takes. Memory: of each of
+// kCachedSegments an index, 24 bytes for each 32 KiB of the segment; kKeptBuffers of
+// kMostKeptBytes.
+class SegmentCache {
+ public:
+  static constexpr size_t kCachedSegments = 8;
+  static constexpr size_t kKeptBuffers = 4;
+  static constexpr size_t kMostKeptBytes = size_t{256} << 10;
+
+  // `is_current`: whether the segment is part of the log now. One that leaves the log is first not
+  // current, then forgotten: so none is kept that nobody would forget.
+  SegmentCache(FileSystem* fs, std::function<bool(uint64_t generation)> is_current);
+
+  // The caller holds the pin of `segment`. An index that is neither in `segment` nor in the file is
+  // made by a scan; errors as ScanSegmentIndex.
+  absl::StatusOr<CachedSegment> Get(const SegmentRef& segment);
+
+  // Closes the file of a segment that has left the log, so that its space is free.
+  void Forget(uint64_t generation);
+
+  // Memory for one read, of `bytes` at least, and what to do with it behind that.
+  AlignedBuffer TakeBuffer(size_t bytes);
+  void ReturnBuffer(AlignedBuffer buffer);
+
+  void AddStats(Stats* stats) const;
+
+ private:
+  absl::StatusOr<std::shared_ptr<const SegmentIndex>> IndexOf(const SegmentRef& segment,
+                                                              File* file);
+
+  FileSystem* const fs_;
+  const std::function<bool(uint64_t)> is_current_;
+  mutable Mutex mutex_;
+  std::list<CachedSegment> segments_ ABSL_GUARDED_BY(mutex_);  // the last used first
+  std::vector<AlignedBuffer> buffers_ ABSL_GUARDED_BY(mutex_);
+  uint64_t index_scans_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_SEGMENT_CACHE_H_

@@ -1,0 +1,62 @@
+// The part of SegmentStore that gives sealed segments their indexes.
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/index_file.h"
+#include "engine/segment_store.h"
+
+namespace seawall {
+
+void SegmentStore::NoteDurable(uint64_t generation) {
+  MutexLock lock(&mutex_);
+  durable_generation_ = generation;
+  if (!busy_ && MayWriteIndex()) work_.NotifyOne();
+}
+
+bool SegmentStore::MayWriteIndex() const {
+  return !sealed_.empty() && !paused_ && !failed_ &&
+         sealed_.front().segment.generation < durable_generation_;
+}
+
+// A segment that is part of the log now is what it was sealed as until this is done: its file is
+// written again under another name by this thread only, and nothing is cut off while it is busy.
+void SegmentStore::WriteIndex() {
+  Sealed sealed = std::move(sealed_.front());
+  sealed_.pop_front();
+  const uint64_t generation = sealed.segment.generation;
+  const bool wanted =
+      sealed.segment.end > kUnindexedBytes && FindSegment(generation) != segments_.end();
+  busy_ = true;
+  mutex_.Unlock();
+  absl::Status status;
+  if (wanted) {
+    status = WriteSegmentIndex(sealed.file->file.get(), sealed.segment, *sealed.segment.index,
+                               options_.segment_bytes);
+  }
+  sealed.file.reset();
+  mutex_.Lock();
+  busy_ = false;
+  if (wanted) ++(status.ok() ? stats_.indexes_written : stats_.index_write_failures);
+  // Whoever reads from it next has it from the file; or makes it anew, if it could not be written.
+  auto segment = FindSegment(generation);
+  if (segment != segments_.end()) segment->index.reset();
+  progress_.NotifyAll();
+}
+
+std::deque<SegmentRef>::iterator SegmentStore::FindSegment(uint64_t generation) {
+  auto found = std::lower_bound(
+      segments_.begin(), segments_.end(), generation,
+      [](const SegmentRef& segment, uint64_t g) { return segment.generation < g; });
+  return found != segments_.end() && found->generation == generation ? found : segments_.end();
+}
+
+void SegmentStore::ForgetCached(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (std::optional<uint64_t> generation = ParseSegmentName(name)) cache_.Forget(*generation);
+  }
+}
+
+}  // namespace seawall
