@@ -209,6 +209,7 @@ TEST_F(LiveReaderTest, AReaderWhoseNextSegmentIsCutOffIsOvertaken) {
   Record record;
   ASSERT_TRUE((*reader)->Next(&record));
   ASSERT_TRUE(log_->TruncateAfter(2).ok());
+  names_.AwaitGone(Path(2));
   ExpectOvertaken(reader->get());
 }
 

@@ -84,7 +84,7 @@ class IndexFileTest : public ::testing::Test {
 
 TEST_F(IndexFileTest, ComesBackAsItWasWritten) {
   EXPECT_TRUE(
-      Fails(ReadSegmentIndex(file_.get(), segment_), absl::StatusCode::kNotFound, {"1003520"}));
+      Fails(ReadSegmentIndex(file_.get(), segment_), absl::StatusCode::kNotFound, {"1007616"}));
   ASSERT_OK(WriteSegmentIndex(file_.get(), segment_, index_, uint64_t{1} << 20));
   auto read = ReadSegmentIndex(file_.get(), segment_);
   ASSERT_OK(read);
