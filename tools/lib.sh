@@ -41,6 +41,8 @@ need_build() {
   need libgtest-dev "GoogleTest: the tests" test -e /usr/include/gtest/gtest.h
   need libgmock-dev "GoogleMock: the tests' matchers" test -e /usr/include/gmock/gmock.h
   need libbenchmark-dev "Google Benchmark: bench/" test -e /usr/include/benchmark/benchmark.h
+  need libuv1-dev "the event loop of examples/journal_server" test -e /usr/include/uv.h
+  need libhiredis-dev "its protocol parser" test -e /usr/include/hiredis/hiredis.h
 }
 
 has_libfuzzer() {

@@ -103,6 +103,22 @@ def seawall_dependencies():
             needs = {"/usr/include/benchmark/benchmark.h": "libbenchmark-dev"},
         )
 
+    # Only examples/journal_server needs these two. They are no part of what a user of the library
+    # links, and so are looked for only when that is built.
+    if "hiredis" not in have:
+        _generated_repository(
+            name = "hiredis",
+            files = {"BUILD": _libraries({"hiredis": ["-lhiredis"]})},
+            needs = {"/usr/include/hiredis/hiredis.h": "libhiredis-dev"},
+        )
+
+    if "libuv" not in have:
+        _generated_repository(
+            name = "libuv",
+            files = {"BUILD": _libraries({"libuv": ["-luv"]})},
+            needs = {"/usr/include/uv.h": "libuv1-dev"},
+        )
+
     # Bazel 4 itself loads the following three and would download them. The rules in question are
     # built into Bazel 4, so handing them on is enough; nothing here measures coverage.
     if "rules_cc" not in have:

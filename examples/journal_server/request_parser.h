@@ -1,0 +1,77 @@
+// Requests out of a byte stream: RESP arrays of bulk strings, parsed by hiredis, and inline
+// commands ("PING\r\n", as typed into netcat).
+#ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_REQUEST_PARSER_H_
+#define SEAWALL_EXAMPLES_JOURNAL_SERVER_REQUEST_PARSER_H_
+
+#include <hiredis/read.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace journal_server {
+
+using Words = std::vector<std::string>;
+
+// Thread-compatible. Not movable: hiredis holds its address.
+class RequestParser {
+ public:
+  enum class Result {
+    kRequest,     // `words` holds one; none at all for an empty one, which has no reply
+    kIncomplete,  // feed more
+    kError,       // error() says what; for good, since nobody knows where the next request begins
+  };
+
+  // The most words of a request, as Redis has it.
+  static constexpr int kMaxWords = 1 << 20;
+  static constexpr size_t kMaxInlineBytes = 64 << 10;
+
+  // A request longer than `max_request_bytes` is an error as soon as so much of it is there.
+  explicit RequestParser(size_t max_request_bytes);
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  void Feed(std::string_view bytes);
+  // The words are copies: those of the last request are overwritten.
+  Result Next(Words* words);
+
+  const std::string& error() const { return error_; }
+  // Fed and not yet returned.
+  size_t buffered_bytes() const { return reader_ == nullptr ? 0 : reader_->len - reader_->pos; }
+
+ private:
+  struct Free {
+    void operator()(redisReader* reader) const { redisReaderFree(reader); }
+  };
+
+  static void* OnString(const redisReadTask* task, char* bytes, size_t size);
+  static void* OnArray(const redisReadTask* task, int elements);
+  static void* OnInteger(const redisReadTask* task, long long value);
+  static void* OnNil(const redisReadTask* task);
+  static void OnFree(void*) {}
+
+  // What hiredis calls back with the parts of a reply, which a request is to it.
+  static redisReplyObjectFunctions* Functions();
+
+  Result NextArray(Words* words);
+  Result NextInline(Words* words);
+  Result Fail(std::string error);
+
+  const size_t max_request_bytes_;
+  std::unique_ptr<redisReader, Free> reader_;  // made when the first bytes come
+  // Where words of the request under way go: a request may come in many pieces.
+  Words pending_;
+  size_t pending_count_ = 0;
+  bool in_array_ = false;
+  std::string error_;
+};
+
+// Splits an inline command at blanks; words may be in single or double quotes. False: a quote is
+// not closed.
+bool SplitInline(std::string_view line, Words* words);
+
+}  // namespace journal_server
+
+#endif  // SEAWALL_EXAMPLES_JOURNAL_SERVER_REQUEST_PARSER_H_
