@@ -80,7 +80,10 @@ RequestParser::Result RequestParser::Next(Words* words) {
 }
 
 RequestParser::Result RequestParser::NextArray(Words* words) {
-  if (!in_array_) pending_count_ = 0;
+  if (!in_array_) {
+    pending_count_ = 0;
+    pending_bytes_ = 0;
+  }
   in_array_ = true;
   void* reply = nullptr;
   const int status = redisReaderGetReply(reader_.get(), &reply);
@@ -137,6 +140,11 @@ void* RequestParser::OnString(const redisReadTask* task, char* bytes, size_t siz
   auto* self = static_cast<RequestParser*>(task->privdata);
   if (task->type != REDIS_REPLY_STRING) {
     self->error_ = "expected '$', got a status or an error";
+    return nullptr;
+  }
+  self->pending_bytes_ += size + sizeof(std::string);
+  if (self->pending_bytes_ > self->max_request_bytes_) {
+    self->error_ = absl::StrCat("request longer than ", self->max_request_bytes_, " bytes");
     return nullptr;
   }
   // The room of an earlier word is used again.

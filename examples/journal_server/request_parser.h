@@ -28,7 +28,8 @@ class RequestParser {
   static constexpr int kMaxWords = 1 << 20;
   static constexpr size_t kMaxInlineBytes = 64 << 10;
 
-  // A request longer than `max_request_bytes` is an error as soon as so much of it is there.
+  // A request that takes more than `max_request_bytes` of memory, its words and what a word itself
+  // takes, is an error as soon as so much of it is there.
   explicit RequestParser(size_t max_request_bytes);
   RequestParser(const RequestParser&) = delete;
   RequestParser& operator=(const RequestParser&) = delete;
@@ -64,6 +65,7 @@ class RequestParser {
   // Where words of the request under way go: a request may come in many pieces.
   Words pending_;
   size_t pending_count_ = 0;
+  size_t pending_bytes_ = 0;  // that they take
   bool in_array_ = false;
   std::string error_;
 };
