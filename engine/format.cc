@@ -27,17 +27,17 @@ bool AreNumbers(std::initializer_list<uint64_t> values) { return std::max(values
 // before anything else is believed, then the checksum over all bytes before it.
 constexpr uint64_t kVersionOffset = 8;
 constexpr uint64_t kFeaturesOffset = 12;
-constexpr uint32_t kKnownFeatures = 0;
+constexpr uint32_t kCursorsFeature = 1;  // of a segment: SegmentHeader::cursors
 
-void SealSector(uint64_t magic, uint64_t used_bytes, char* sector) {
+void SealSector(uint64_t magic, uint64_t used_bytes, uint32_t features, char* sector) {
   PutU64(sector, magic);
   PutU32(sector + kVersionOffset, kFormatVersion);
-  PutU32(sector + kFeaturesOffset, kKnownFeatures);
+  PutU32(sector + kFeaturesOffset, features);
   PutU64(sector + used_bytes - 8, PositionedChecksum(sector, used_bytes - 8, magic, 0));
 }
 
 DecodeResult CheckSector(const char* sector, uint64_t magic, uint64_t used_bytes,
-                         uint32_t* found_version) {
+                         uint32_t known_features, uint32_t* found_version) {
   bool zero = true;
   for (uint64_t i = 0; i < used_bytes && zero; ++i) zero = sector[i] == 0;
   if (zero) return DecodeResult::kZero;
@@ -45,7 +45,7 @@ DecodeResult CheckSector(const char* sector, uint64_t magic, uint64_t used_bytes
   *found_version = GetU32(sector + kVersionOffset);
   if (*found_version > kFormatVersion) return DecodeResult::kNewer;
   if (*found_version != kFormatVersion) return DecodeResult::kInvalid;
-  if ((GetU32(sector + kFeaturesOffset) & ~kKnownFeatures) != 0) return DecodeResult::kNewer;
+  if ((GetU32(sector + kFeaturesOffset) & ~known_features) != 0) return DecodeResult::kNewer;
   if (GetU64(sector + used_bytes - 8) != PositionedChecksum(sector, used_bytes - 8, magic, 0)) {
     return DecodeResult::kInvalid;
   }
@@ -53,7 +53,8 @@ DecodeResult CheckSector(const char* sector, uint64_t magic, uint64_t used_bytes
 }
 
 DecodeResult DecodeHeaderSector(const char* from, SegmentHeader* header, uint32_t* found_version) {
-  DecodeResult result = CheckSector(from, kSegmentMagic, kSegmentHeaderUsedBytes, found_version);
+  DecodeResult result =
+      CheckSector(from, kSegmentMagic, kSegmentHeaderUsedBytes, kCursorsFeature, found_version);
   if (result != DecodeResult::kValid) return result;
   if (GetU32(from + 48) > static_cast<uint32_t>(SegmentState::kBegun)) {
     return DecodeResult::kInvalid;
@@ -63,6 +64,7 @@ DecodeResult DecodeHeaderSector(const char* from, SegmentHeader* header, uint32_
   header->salt = GetU64(from + 40);
   header->state = static_cast<SegmentState>(GetU32(from + 48));
   header->recycled = GetU32(from + 52) != 0;
+  header->cursors = (GetU32(from + kFeaturesOffset) & kCursorsFeature) != 0;
   header->base_lsn = GetU64(from + 56);
   header->durable_lsn = GetU64(from + 64);
   header->predecessor_generation = GetU64(from + 72);
@@ -95,8 +97,9 @@ std::string LogIdToString(const LogId& id) { return absl::StrFormat("%016x%016x"
 
 bool operator==(const SegmentHeader& a, const SegmentHeader& b) {
   return a.log_id == b.log_id && a.generation == b.generation && a.salt == b.salt &&
-         a.state == b.state && a.recycled == b.recycled && a.base_lsn == b.base_lsn &&
-         a.durable_lsn == b.durable_lsn && a.predecessor_generation == b.predecessor_generation &&
+         a.state == b.state && a.recycled == b.recycled && a.cursors == b.cursors &&
+         a.base_lsn == b.base_lsn && a.durable_lsn == b.durable_lsn &&
+         a.predecessor_generation == b.predecessor_generation &&
          a.predecessor_end == b.predecessor_end && a.predecessor_digest == b.predecessor_digest &&
          a.created_unix_micros == b.created_unix_micros;
 }
@@ -115,7 +118,7 @@ void EncodeSegmentHeader(const SegmentHeader& header, char* block) {
   PutU64(block + 80, header.predecessor_end);
   PutU64(block + 88, header.predecessor_digest);
   PutU64(block + 96, static_cast<uint64_t>(header.created_unix_micros));
-  SealSector(kSegmentMagic, kSegmentHeaderUsedBytes, block);
+  SealSector(kSegmentMagic, kSegmentHeaderUsedBytes, header.cursors ? kCursorsFeature : 0, block);
   std::memcpy(block + kHeaderCopyOffset, block, kSegmentHeaderUsedBytes);
 }
 
@@ -267,7 +270,8 @@ bool operator==(const ControlBlock& a, const ControlBlock& b) {
   return a.log_id == b.log_id && a.sequence == b.sequence &&
          a.first_generation == b.first_generation && a.tail_generation == b.tail_generation &&
          a.durable_lsn == b.durable_lsn && a.closed == b.closed && a.closed_end == b.closed_end &&
-         a.closed_digest == b.closed_digest && a.entries == b.entries;
+         a.closed_digest == b.closed_digest && a.cursor_sequence == b.cursor_sequence &&
+         a.entries == b.entries;
 }
 
 void EncodeControlBlock(const ControlBlock& block, char* slot) {
@@ -282,6 +286,7 @@ void EncodeControlBlock(const ControlBlock& block, char* slot) {
   PutU32(slot + 68, static_cast<uint32_t>(block.entries.size()));
   PutU64(slot + 72, block.closed_end);
   PutU64(slot + 80, block.closed_digest);
+  PutU64(slot + 88, block.cursor_sequence);
   char* to = slot + 96;
   for (const ControlEntry& entry : block.entries) {
     PutU64(to, entry.generation);
@@ -289,11 +294,11 @@ void EncodeControlBlock(const ControlBlock& block, char* slot) {
     PutU64(to + 16, entry.allocated_bytes);
     to += 24;
   }
-  SealSector(kControlMagic, kControlUsedBytes, slot);
+  SealSector(kControlMagic, kControlUsedBytes, 0, slot);
 }
 
 DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t* found_version) {
-  DecodeResult result = CheckSector(slot, kControlMagic, kControlUsedBytes, found_version);
+  DecodeResult result = CheckSector(slot, kControlMagic, kControlUsedBytes, 0, found_version);
   if (result != DecodeResult::kValid) return result;
   uint32_t entries = GetU32(slot + 68);
   if (entries > kMaxControlEntries) return DecodeResult::kInvalid;
@@ -305,6 +310,7 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   block->closed = GetU32(slot + 64) != 0;
   block->closed_end = GetU64(slot + 72);
   block->closed_digest = GetU64(slot + 80);
+  block->cursor_sequence = GetU64(slot + 88);
   block->entries.clear();
   for (uint32_t i = 0; i < entries; ++i) {
     const char* from = slot + 96 + 24 * i;
@@ -312,7 +318,7 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
     if (!AreNumbers({GetU64(from), GetU64(from + 16)})) return DecodeResult::kInvalid;
   }
   const bool good = AreNumbers({block->sequence, block->first_generation, block->tail_generation,
-                                block->durable_lsn, block->closed_end});
+                                block->durable_lsn, block->closed_end, block->cursor_sequence});
   return good ? DecodeResult::kValid : DecodeResult::kInvalid;
 }
 

@@ -18,8 +18,11 @@ namespace seawall {
 
 inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint64_t kBlockBytes = 4096;          // unit of every write, and of a header
-inline constexpr uint64_t kSegmentHeaderBytes = 4096;  // groups begin here
+inline constexpr uint64_t kSegmentHeaderBytes = 4096;  // groups begin here, or behind the cursors
 inline constexpr uint64_t kHeaderCopyOffset = 3584;    // the last sector of the header block
+inline constexpr uint64_t kCursorSlotBytes = 4096;
+inline constexpr uint64_t kCursorSlots = 2;
+inline constexpr uint64_t kCursorAreaBytes = kCursorSlots * kCursorSlotBytes;
 inline constexpr uint64_t kGroupHeaderBytes = 48;
 inline constexpr uint64_t kRecordHeaderBytes = 16;
 inline constexpr uint64_t kGroupUnitBytes = 8;  // groups begin and end at multiples of this
@@ -52,6 +55,9 @@ struct SegmentHeader {
   SegmentState state = SegmentState::kSpare;
   // The file was part of the log before: behind its groups are old bytes, not zeros.
   bool recycled = false;
+  // Behind the header are the slots of the cursors' table (cursor_table.h), then the groups. A
+  // spare does not know yet.
+  bool cursors = false;
   Lsn base_lsn = 0;
   // All records up to here were durable when this header was written.
   Lsn durable_lsn = 0;
@@ -61,6 +67,10 @@ struct SegmentHeader {
   uint64_t predecessor_end = 0;
   uint64_t predecessor_digest = 0;
   int64_t created_unix_micros = 0;
+
+  uint64_t groups_begin() const {
+    return cursors ? kSegmentHeaderBytes + kCursorAreaBytes : kSegmentHeaderBytes;
+  }
 
   friend bool operator==(const SegmentHeader& a, const SegmentHeader& b);
 };
@@ -188,6 +198,8 @@ struct ControlBlock {
   bool closed = false;
   uint64_t closed_end = 0;
   uint64_t closed_digest = 0;
+  // A table of cursors with this sequence, or a later one, is durable in the last segments.
+  uint64_t cursor_sequence = 0;
   std::vector<ControlEntry> entries;  // at most kMaxControlEntries, generations ascending
 
   friend bool operator==(const ControlBlock& a, const ControlBlock& b);

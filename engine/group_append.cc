@@ -134,13 +134,13 @@ GroupCommit::Room GroupCommit::OpenBuffer(uint64_t bytes, uint32_t records,
   };
   // What is too large for that has a segment to itself, and no index: it is one group.
   const bool fits = file_end() <= groups_limit_ ||
-                    (next_offset_ == kSegmentHeaderBytes && file_end() <= options_.segment_bytes);
+                    (next_offset_ == GroupsBegin() && file_end() <= options_.segment_bytes);
   if (!fits || roll_over_) {
     std::shared_ptr<WritableSegment> spare = store_->TakeSpare();
     if (spare == nullptr) return Room::kNoSpare;
     segment_ = std::move(spare);
     roll_over_ = false;
-    next_offset_ = kSegmentHeaderBytes;
+    next_offset_ = GroupsBegin();
     begins_segment_ = true;
   }
   if (file_end() > store_->allocated_bytes()) {
@@ -222,7 +222,7 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
   // A full disk, and a spare that has its place on it (a recycled one, mostly): roll over early,
   // unless the segment was not even begun.
   const uint64_t spare_end =
-      AlignUp(kSegmentHeaderBytes + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
+      AlignUp(GroupsBegin() + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
   if (absl::IsResourceExhausted(status) && lacking == Room::kNoSpace && !truncating_ &&
       !begins_segment_ && segment_->header.generation == generation &&
       store_->HasSpare(spare_end)) {

@@ -43,10 +43,11 @@ class GroupBuffer {
     std::chrono::steady_clock::time_point begun_at = {};
   };
 
-  // Room for a group of so many bytes. It may begin anywhere in a block, behind a segment's header,
-  // and ends with a whole block.
+  // Room for a group of so many bytes. It may begin anywhere in a block, behind a segment's header
+  // and its cursors, and ends with a whole block.
   void Allocate(uint64_t buffer_bytes) {
-    memory_ = AlignedBuffer(buffer_bytes + kSegmentHeaderBytes + 2 * kBlockBytes);
+    memory_ =
+        AlignedBuffer(buffer_bytes + kSegmentHeaderBytes + kCursorAreaBytes + 2 * kBlockBytes);
   }
 
   // Opens it, with a first reservation. Reservations end at `limit` in memory.

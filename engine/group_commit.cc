@@ -66,6 +66,11 @@ bool GroupCommit::Reached(Lsn lsn, Durability level) const {
   return false;
 }
 
+bool GroupCommit::Satisfied(const Waiter& waiter) const {
+  if (waiter.cursor_change != 0) return waiter.cursor_change <= cursors_.durable_changes();
+  return waiter.lsn != kNever && Reached(waiter.lsn, waiter.level);
+}
+
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
   if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
   const Clock::time_point joined_at = Clock::now();
@@ -182,7 +187,8 @@ bool GroupCommit::CallbackWantsSync() const {
 
 bool GroupCommit::WantsSync(Durability level) const {
   if (durable_lsn_.load(std::memory_order_relaxed) ==
-      written_lsn_.load(std::memory_order_relaxed)) {
+          written_lsn_.load(std::memory_order_relaxed) &&
+      !cursors_.pending()) {
     return false;
   }
   return level == Durability::kDurable || durable_waiters_ > 0 || CallbackWantsSync() ||
@@ -205,15 +211,20 @@ void GroupCommit::Round(bool all, Durability level) {
     }
     if (!Drain(buffer)) return;
   }
-  if (failed_ != absl::StatusCode::kOk || !WantsSync(level) || !Sync()) return;
+  if (failed_ != absl::StatusCode::kOk || !WantsSync(level)) return;
+  if (cursors_.dirty() && !WriteCursors()) return;
+  if (!Sync()) return;
   round_time_ += (Clock::now() - start - round_time_) / 8;
 }
 
 bool GroupCommit::Drain(GroupBuffer* buffer) {
   const Lsn durable = durable_lsn_.load(std::memory_order_relaxed);
+  const bool with_cursors = buffer->group().begins_segment && cursors_.enabled();
+  CursorTable cursors;
+  if (with_cursors) cursors = cursors_.Take(kCursorSlots);
   meter_.WriteBegins();
   mutex_.Unlock();
-  absl::Status status = writer_.Write(buffer, durable);
+  absl::Status status = writer_.Write(buffer, durable, with_cursors ? &cursors : nullptr);
   mutex_.Lock();
   meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
                    buffer->end() - buffer->group().head);
@@ -251,6 +262,10 @@ bool GroupCommit::Sync() {
   if (!status.ok()) Fail(status);
   if (failed_ != absl::StatusCode::kOk) return false;
   Advance(written, written, ended);
+  if (cursors_.pending()) {
+    cursors_.Synced();
+    HoldForCursors();
+  }
   return true;
 }
 
@@ -290,7 +305,7 @@ void GroupCommit::HandOver(uint32_t committers) {
   Waiter** link = &first_waiter_;
   while (Waiter* waiter = *link) {
     Waiter::State state = Waiter::kParked;
-    if (Reached(waiter->lsn, waiter->level) && waiter->lsn != kNever) {
+    if (Satisfied(*waiter)) {
       state = Waiter::kReached;
       waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
       meter_.AddQueued(waiter->joined_at);
@@ -421,7 +436,7 @@ ReadPoint GroupCommit::read_point(Durability level) const {
 
 DurablePoint GroupCommit::durable_point() const {
   MutexLock lock(&mutex_);
-  return {durable_generation_, durable_lsn()};
+  return {durable_generation_, durable_lsn(), cursors_.durable_sequence()};
 }
 
 absl::Status GroupCommit::status() const {
@@ -502,9 +517,13 @@ absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
         absl::StrCat("truncate after record ", lsn, ": expected ", first - 1, " to ", appended));
   }
   if (status.ok() && (reset || lsn < appended)) {
+    const bool with_cursors = cursors_.enabled();
+    CursorTable table;
+    if (with_cursors) table = cursors_.TakeCut(lsn, reset);
+    const CursorTable* const cursors = with_cursors ? &table : nullptr;
     mutex_.Unlock();
     absl::StatusOr<SegmentStore::Truncated> cut =
-        reset ? store_->Reset(lsn + 1) : store_->TruncateAfter(lsn);
+        reset ? store_->Reset(lsn + 1, cursors) : store_->TruncateAfter(lsn, cursors);
     mutex_.Lock();
     status = cut.ok() ? absl::OkStatus() : cut.status();
     if (status.ok()) {
@@ -515,6 +534,10 @@ absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
       begins_segment_ = false;
       roll_over_ = false;
       durable_lsn_ = written_lsn_ = closed_lsn_ = lsn;
+      if (with_cursors) {
+        cursors_.Cut(lsn, reset, std::move(table));
+        HoldForCursors();
+      }
       callbacks_.CutAfter(reset ? 0 : lsn);
       if (reset) CutWaiters();
       flusher_work_.NotifyOne();
@@ -533,6 +556,7 @@ absl::Status GroupCommit::Close() {
   if (TakeLead().ok()) {
     closed_ = true;  // before the last round, so that it covers all that was ever accepted
     Round(/*all=*/true, Durability::kDurable);
+    if (cursors_.in_one_slot() && failed_ == absl::StatusCode::kOk && WriteCursors()) Sync();
     HandOver(/*committers=*/0);
     mutex_.Lock();
   }

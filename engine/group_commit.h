@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/commit_meter.h"
+#include "engine/cursor_set.h"
 #include "engine/durable_callbacks.h"
 #include "engine/group_buffer.h"
 #include "engine/group_writer.h"
@@ -86,6 +87,17 @@ class GroupCommit {
 
   absl::Status TruncateAfter(Lsn lsn) { return Cut(lsn, /*reset=*/false); }
   absl::Status Reset(Lsn first_lsn) { return Cut(first_lsn - 1, /*reset=*/true); }
+
+  // ---- Cursors (group_cursor.cc). Errors as Log::OpenCursor and seawall/cursor.h say.
+
+  // For a log that has them: `table` is durable in both slots of the segment of Start(). Before the
+  // store is started, so that nothing they hold is trimmed.
+  void StartCursors(CursorTable table);
+  absl::Status OpenCursor(std::string_view name);
+  absl::Status AdvanceCursor(std::string_view name, Lsn lsn, Durability until);
+  absl::Status DropCursor(std::string_view name);
+  Lsn PositionOf(std::string_view cursor) const;
+  std::vector<CursorInfo> Cursors() const;
 
   // Makes everything durable, runs the callbacks that are due, stops. Then the end of the log is
   // durable_point() and these.
@@ -154,7 +166,21 @@ class GroupCommit {
   // `committers`: 1 if this thread led for a durable commit of its own.
   void HandOver(uint32_t committers) ABSL_UNLOCK_FUNCTION(mutex_);
   bool Reached(Lsn lsn, Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Satisfied(const Waiter& waiter) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Cursors
+  absl::Status CursorStatus() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits until a change of the cursors is durable. Releases the mutex.
+  absl::Status WaitForCursors(uint64_t change) ABSL_UNLOCK_FUNCTION(mutex_);
+  // Tells the store what they keep from being trimmed.
+  void HoldForCursors() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Writes their table, with a sync behind it.
+  bool WriteCursors() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Where the groups of the next segment begin.
+  uint64_t GroupsBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return kSegmentHeaderBytes + (cursors_.enabled() ? kCursorAreaBytes : 0);
+  }
 
   // ---- The flusher
   void RunFlusher();
@@ -231,6 +257,8 @@ class GroupCommit {
   uint64_t durable_end_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;
 
+  CursorSet cursors_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CursorPosition> cursor_holds_ ABSL_GUARDED_BY(mutex_);  // what the store was told
   DurableCallbacks callbacks_ ABSL_GUARDED_BY(mutex_);
   WatermarkWatch watch_;
   // When something appended is due for stable storage by flush_interval_micros.

@@ -23,7 +23,7 @@ void GroupWriter::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
   digest_ = digest;
 }
 
-absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
+absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors) {
   buffer->WaitForCopies();
   const GroupBuffer::Group& group = buffer->group();
   char* const memory = buffer->memory();
@@ -35,7 +35,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn) {
   std::shared_ptr<WritableSegment> predecessor;
   const uint64_t predecessor_end = end_;
   if (group.begins_segment) {
-    predecessor = BeginSegment(buffer);
+    predecessor = BeginSegment(buffer, cursors);
   } else {
     std::memcpy(memory, tail_block_.data(), group.head);
   }
@@ -71,8 +71,10 @@ absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes
   return WriteAt(segment_->file.get(), segment_->path, offset, bytes);
 }
 
-// The header of a segment is written with its first group. Returns the segment before.
-std::shared_ptr<WritableSegment> GroupWriter::BeginSegment(GroupBuffer* buffer) {
+// The header of a segment, and the cursors as they stand, are written with its first group: the
+// segments before may be trimmed from then on. Returns the segment before.
+std::shared_ptr<WritableSegment> GroupWriter::BeginSegment(GroupBuffer* buffer,
+                                                           const CursorTable* cursors) {
   const GroupBuffer::Group& group = buffer->group();
   std::shared_ptr<WritableSegment> predecessor = std::exchange(segment_, group.segment);
   SegmentHeader& header = segment_->header;
@@ -82,7 +84,11 @@ std::shared_ptr<WritableSegment> GroupWriter::BeginSegment(GroupBuffer* buffer) 
   header.predecessor_generation = predecessor->header.generation;
   header.predecessor_end = end_;
   header.predecessor_digest = std::exchange(digest_, 0);
+  header.cursors = cursors != nullptr;
   EncodeSegmentHeader(header, buffer->memory());
+  if (cursors != nullptr) {
+    EncodeCursorArea(*cursors, header.salt, buffer->memory() + kSegmentHeaderBytes);
+  }
   return predecessor;
 }
 
@@ -97,6 +103,16 @@ uint64_t GroupWriter::Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durabl
   header.sealed_unix_micros = UnixMicros();
   return EncodeGroupHeader(header, segment_->header.salt, group.origin + group.head,
                            buffer->memory() + group.head);
+}
+
+absl::Status GroupWriter::WriteCursors(const CursorTable& cursors) {
+  if (cursor_slot_.size() == 0) cursor_slot_ = AlignedBuffer(kCursorSlotBytes);
+  EncodeCursorSlot(cursors, segment_->header.salt, cursor_slot_.data());
+  absl::Status status =
+      WriteAt(segment_->file.get(), segment_->path, CursorSlotOffset(cursors.sequence),
+              std::string_view(cursor_slot_.data(), kCursorSlotBytes));
+  if (status.ok()) bytes_written_ += kCursorSlotBytes;
+  return status;
 }
 
 absl::Status GroupWriter::Sync() {

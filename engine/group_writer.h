@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "engine/cursor_table.h"
 #include "engine/file_io.h"
 #include "engine/group_buffer.h"
 #include "engine/segment.h"
@@ -33,8 +34,11 @@ class GroupWriter {
   void Start(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest);
 
   // Seals what a closed buffer holds and writes it, with what else is in its first and last block.
-  // `durable_lsn`: the watermark now.
-  absl::Status Write(GroupBuffer* buffer, Lsn durable_lsn);
+  // `durable_lsn`: the watermark now. If the group begins a segment of a log that has cursors,
+  // their table goes into both slots.
+  absl::Status Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors);
+  // Writes the cursors' table to its slot. The one before it is durable, in the other slot.
+  absl::Status WriteCursors(const CursorTable& cursors);
   // Makes durable what was written to the segment.
   absl::Status Sync();
 
@@ -48,7 +52,7 @@ class GroupWriter {
   std::chrono::steady_clock::time_point io_ended() const { return io_ended_; }
 
  private:
-  std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer);
+  std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer, const CursorTable* cursors);
   absl::Status WriteToSegment(uint64_t offset, std::string_view bytes);
   uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
 
@@ -61,6 +65,7 @@ class GroupWriter {
   uint64_t bytes_written_ = 0;
   std::chrono::steady_clock::time_point io_began_ = {};
   std::chrono::steady_clock::time_point io_ended_ = {};
+  AlignedBuffer cursor_slot_;
   AlignedBuffer tail_block_;  // the last block of the segment, as far as it is filled
 };
 

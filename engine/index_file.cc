@@ -57,7 +57,7 @@ void Encode(const SegmentRef& segment, const std::vector<IndexEntry>& entries, c
 
 // True if entries may be those of this segment.
 bool AreInOrder(const std::vector<IndexEntry>& entries, const SegmentRef& segment) {
-  if (!(entries.front() == IndexEntry{segment.base_lsn, kSegmentHeaderBytes, 0})) return false;
+  if (!(entries.front() == IndexEntry{segment.base_lsn, segment.groups_begin, 0})) return false;
   for (size_t i = 1; i < entries.size(); ++i) {
     if (entries[i].first_lsn <= entries[i - 1].first_lsn ||
         entries[i].offset <= entries[i - 1].offset) {
@@ -133,7 +133,7 @@ absl::StatusOr<std::unique_ptr<SegmentIndex>> ScanSegmentIndex(File* file,
   auto index = std::make_unique<SegmentIndex>();
   SegmentScanner scanner(file, segment.path, segment.salt);
   Group group;
-  IndexEntry next{segment.base_lsn, kSegmentHeaderBytes, 0};
+  IndexEntry next{segment.base_lsn, segment.groups_begin, 0};
   while (next.offset < segment.end) {
     absl::StatusOr<SegmentScanner::Found> found =
         scanner.ReadGroup(next.offset, segment.end, &group);

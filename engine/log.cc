@@ -13,6 +13,7 @@
 #include "engine/commit_watch.h"
 #include "engine/file_io.h"
 #include "engine/group_commit.h"
+#include "engine/log_cursor.h"
 #include "engine/log_reader.h"
 #include "engine/random_read.h"
 #include "engine/recovery.h"
@@ -54,6 +55,8 @@ class LogImpl : public Log {
     callbacks.durable_point = [this] { return commit_.durable_point(); };
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
     try {
+      options_.cursors = recovered.fresh.segment->header.cursors;
+      if (options_.cursors) commit_.StartCursors(recovered.cursors);
       commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
       store_.Start(std::move(recovered), std::move(callbacks));
     } catch (const std::system_error& error) {
@@ -155,6 +158,16 @@ class LogImpl : public Log {
     }
     return Latched(store_.TrimBefore(lsn));
   }
+
+  absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
+    absl::Status status = commit_.OpenCursor(name);
+    if (!status.ok()) return status;
+    return NewLogCursor(&commit_, std::string(name));
+  }
+
+  absl::Status DropCursor(std::string_view name) override { return commit_.DropCursor(name); }
+
+  std::vector<CursorInfo> cursors() const override { return commit_.Cursors(); }
 
   absl::Status TruncateAfter(Lsn lsn) override { return Latched(commit_.TruncateAfter(lsn)); }
 
@@ -273,7 +286,7 @@ class LogImpl : public Log {
   }
 
   FileSystem* const fs_;
-  const Options options_;
+  Options options_;  // as given; with cursors, if the log has them. Constant after Start().
   std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
   SegmentStore store_;
@@ -380,6 +393,11 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
   if (!lock.ok()) return lock.status();
   absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
   if (!plan.ok()) return plan.status();
+  if (plan->has_cursors && !options.cursors) {
+    options.cursors = true;  // they take room in each segment
+    status = options.Validate();
+    if (!status.ok()) return status;
+  }
   absl::StatusOr<RecoveredLog> recovered = ApplyRecovery(fs, directory, options, &*plan);
   if (!recovered.ok()) {
     if (options.direct_io && absl::IsInvalidArgument(recovered.status())) {

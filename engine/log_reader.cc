@@ -170,7 +170,7 @@ class SourceReader : public Reader {
     scanner_ = std::make_unique<SegmentScanner>(file->get(), range_.segment.path,
                                                 range_.segment.salt, std::move(buffer));
     file_ = std::move(*file);
-    GoTo({range_.segment.base_lsn, kSegmentHeaderBytes, 0});
+    GoTo({range_.segment.base_lsn, range_.segment.groups_begin, 0});
     if (lookup_ == nullptr || next_lsn_ == range_.segment.base_lsn) return true;
     std::optional<IndexEntry> entry = lookup_(range_.segment, file_.get(), next_lsn_);
     if (entry.has_value()) GoTo(*entry);
@@ -181,13 +181,13 @@ class SourceReader : public Reader {
     at_ = entry.offset;
     expected_ = entry.first_lsn;
     digest_ = entry.digest;
-    began_within_ = at_ != kSegmentHeaderBytes;
+    began_within_ = at_ != range_.segment.groups_begin;
   }
 
   // An index may be wrong, the segment's beginning is not. False if it was begun there.
   bool BeginAgain() {
     if (!began_within_) return false;
-    GoTo({range_.segment.base_lsn, kSegmentHeaderBytes, 0});
+    GoTo({range_.segment.base_lsn, range_.segment.groups_begin, 0});
     return true;
   }
 

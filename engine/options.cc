@@ -22,7 +22,8 @@ constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
 
 uint64_t Options::MaxBatchBytes() const {
   // A group alone in its buffer or its segment; padding goes into the block where it ends.
-  return std::min(buffer_bytes, segment_bytes - kSegmentHeaderBytes) - kGroupHeaderBytes;
+  const uint64_t groups_begin = kSegmentHeaderBytes + (cursors ? kCursorAreaBytes : 0);
+  return std::min(buffer_bytes, segment_bytes - groups_begin) - kGroupHeaderBytes;
 }
 
 absl::Status Options::Validate() const {
@@ -53,7 +54,8 @@ absl::Status Options::Validate() const {
   if (problems.empty()) {
     check(max_record_bytes <= MaxBatchBytes() - kRecordHeaderBytes, "max_record_bytes is ",
           max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,
-          " with buffer_bytes ", buffer_bytes, " and segment_bytes ", segment_bytes);
+          " with buffer_bytes ", buffer_bytes, cursors ? ", cursors" : "", " and segment_bytes ",
+          segment_bytes);
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("options: ", absl::StrJoin(problems, "; ")));

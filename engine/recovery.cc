@@ -25,7 +25,7 @@ void Link(const RecoveryPlan& plan, SegmentHeader* header, CopySource* source) {
   header->log_id = plan.control.log_id;
   header->base_lsn = plan.copy_first_lsn;
   header->durable_lsn = tail.last_lsn;
-  if (plan.copy_from == kSegmentHeaderBytes) {
+  if (plan.copy_from == plan.tail_header.groups_begin()) {
     // Nothing of the tail is known to be durable, its header neither: take its place.
     header->predecessor_generation = plan.tail_header.predecessor_generation;
     header->predecessor_end = plan.tail_header.predecessor_end;
@@ -41,7 +41,7 @@ void Link(const RecoveryPlan& plan, SegmentHeader* header, CopySource* source) {
 // The tail, as the segment before the fresh one; or not at all.
 void SealOrDropTail(RecoveryPlan* plan) {
   SegmentRef& tail = plan->segments.back();
-  if (plan->copy_from == kSegmentHeaderBytes) {
+  if (plan->copy_from == plan->tail_header.groups_begin()) {
     plan->garbage.push_back(SegmentName(tail.generation));
     plan->segments.pop_back();
     return;
@@ -60,6 +60,7 @@ SegmentRef RefOf(const WritableSegment& segment) {
   ref.salt = segment.header.salt;
   ref.base_lsn = segment.header.base_lsn;
   ref.index = segment.index;
+  ref.groups_begin = segment.header.groups_begin();
   return ref;
 }
 
@@ -75,8 +76,12 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
     header.base_lsn = kFirstLsn;
   }
   RecoveredLog log;
+  const bool with_cursors = options.cursors || plan->has_cursors;
+  log.cursors = plan->cursors;
+  if (with_cursors) ++log.cursors.sequence;
   absl::StatusOr<FreshSegment> fresh =
-      PrepareFresh(fs, directory, options, header, source.from < source.to ? &source : nullptr);
+      PrepareFresh(fs, directory, options, header, source.from < source.to ? &source : nullptr,
+                   with_cursors ? &log.cursors : nullptr);
   if (!fresh.ok()) return fresh.status();
   log.fresh = std::move(*fresh);
   absl::Status status = CommitFresh(options, log.fresh);
@@ -88,6 +93,7 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   log.control.first_generation = plan->exists ? plan->control.first_generation : header.generation;
   log.control.tail_generation = header.generation;
   log.control.durable_lsn = plan->exists ? plan->report.last_lsn : 0;
+  log.control.cursor_sequence = log.cursors.sequence;
   log.control.entries = {{header.generation, segment.header.salt, log.fresh.allocated_bytes}};
   // Of a log that was created and never held a record, nobody knows that the name of CONTROL is
   // durable: the sync of the directory may have failed, and a second one would tell nothing. So it

@@ -24,6 +24,7 @@ struct RecoveredLog {
   ControlBlock control;              // as written
   std::vector<SegmentRef> segments;  // the last one is the fresh segment
   FreshSegment fresh;
+  CursorTable cursors;  // in both slots of the fresh segment, if it has slots
 };
 
 // What readers need to know of a segment that is being written.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/cursor_recovery.h"
 #include "engine/file_io.h"
 #include "engine/segment_chain.h"
 #include "engine/segment_file.h"
@@ -44,6 +45,7 @@ class Planner {
   RecoveryPlan plan_;
   std::vector<uint64_t> generations_;  // of the files that are there, descending
   SegmentChain chain_;
+  FoundCursors cursors_;
   // The control file's own proof, if it speaks of this tail.
   Lsn control_durable_lsn_ = 0;
 };
@@ -88,7 +90,7 @@ absl::Status Planner::CheckNothingIsLost() {
     SegmentScanner scanner(file->file.get(), file->path, file->header.salt);
     Group group;
     absl::StatusOr<SegmentScanner::Found> found =
-        scanner.ReadGroup(kSegmentHeaderBytes, file->bytes, &group);
+        scanner.ReadGroup(file->header.groups_begin(), file->bytes, &group);
     if (!found.ok()) return found.status();
     if (*found != SegmentScanner::Found::kNothing || file->header.predecessor_generation != 0 ||
         file->header.base_lsn != kFirstLsn) {
@@ -129,6 +131,10 @@ absl::Status Planner::LookBehind(TailScan* scan) const {
     scan->proof =
         absl::StrCat(header_lsn > scan->last_lsn ? "the segment's header" : "the control file",
                      " knew record ", std::max(header_lsn, control_durable_lsn_), " to be durable");
+  }
+  if (cursors_.table.highest() > scan->last_lsn) {
+    scan->facts.acknowledged_beyond = true;
+    scan->proof = absl::StrCat("a cursor stands at record ", cursors_.table.highest());
   }
   return absl::OkStatus();
 }
@@ -179,7 +185,7 @@ absl::Status Planner::DecideEnd(const TailScan& scan) {
   }
   plan_.segments.push_back({chain_.tail.path, chain_.tail.generation, chain_.tail.header.salt,
                             chain_.tail.header.base_lsn, scan.last_lsn, scan.end, scan.digest,
-                            nullptr, nullptr});
+                            nullptr, nullptr, chain_.tail.header.groups_begin()});
   report.scanned_bytes = scan.scanned_bytes;
   report.scanned_records = scan.scanned_records;
   report.proven_durable_lsn =
@@ -249,8 +255,16 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   if (chain_.tail.generation == control->tail_generation) {
     control_durable_lsn_ = control->durable_lsn;
   }
+  // Before the end is looked for: beside a live writer, that is behind them then.
+  absl::StatusOr<FoundCursors> cursors = FindCursors(fs_, chain_, *control);
+  if (!cursors.ok()) return cursors.status();
+  cursors_ = std::move(*cursors);
   absl::StatusOr<TailScan> scan = FindEnd(carry_small_tail);
   if (!scan.ok()) return scan.status();
+  status = CheckCursors(cursors_, chain_, scan->durable_lsn);
+  if (!status.ok()) return status;
+  plan_.has_cursors = chain_.tail.header.cursors;
+  plan_.cursors = cursors_.table;
   status = DecideEnd(*scan);
   if (!status.ok()) return status;
   ChooseCopy(*scan, carry_small_tail);

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/control_file.h"
+#include "engine/cursor_table.h"
 #include "engine/format.h"
 #include "engine/segment.h"
 #include "seawall/file_system.h"
@@ -26,6 +27,9 @@ struct RecoveryPlan {
   // All retained segments, oldest first; the last one is the tail, with the end that was decided.
   std::vector<SegmentRef> segments;
   SegmentHeader tail_header;
+  // The log has cursors, and the newest table of them.
+  bool has_cursors = false;
+  CursorTable cursors;
 
   // The records from here on are copied into the fresh segment: a group boundary of the tail.
   // Those below are known to be durable where they are.

@@ -176,9 +176,16 @@ absl::Status FillSpare(WritableSegment* segment, const Options& options,
 }
 
 absl::Status FillFresh(FileSystem* fs, const std::string& directory, const Options& options,
-                       const CopySource* source, FreshSegment* fresh) {
+                       const CopySource* source, const CursorTable* cursors, FreshSegment* fresh) {
   WritableSegment* segment = fresh->segment.get();
-  fresh->end = kSegmentHeaderBytes;
+  fresh->end = segment->header.groups_begin();
+  if (cursors != nullptr) {
+    AlignedBuffer area(kCursorAreaBytes);
+    EncodeCursorArea(*cursors, segment->header.salt, area.data());
+    absl::Status status = WriteAt(segment->file.get(), segment->path, kSegmentHeaderBytes,
+                                  std::string_view(area.data(), kCursorAreaBytes));
+    if (!status.ok()) return status;
+  }
   if (source != nullptr) {
     absl::Status status = CopyGroups(fs, options, *source, fresh);
     if (!status.ok()) return status;
@@ -240,13 +247,14 @@ absl::StatusOr<std::unique_ptr<WritableSegment>> CreateSpare(
 
 absl::StatusOr<FreshSegment> PrepareFresh(FileSystem* fs, const std::string& directory,
                                           const Options& options, SegmentHeader header,
-                                          const CopySource* source) {
+                                          const CopySource* source, const CursorTable* cursors) {
   header.state = SegmentState::kBegun;
+  header.cursors = cursors != nullptr;
   auto segment = CreateFile(fs, directory, options, header);
   if (!segment.ok()) return segment.status();
   FreshSegment fresh;
   fresh.segment = std::move(*segment);
-  absl::Status status = FillFresh(fs, directory, options, source, &fresh);
+  absl::Status status = FillFresh(fs, directory, options, source, cursors, &fresh);
   if (!status.ok()) {
     fs->Unlink(fresh.segment->path);  // best effort, as above
     return status;

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "engine/cursor_table.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
 #include "engine/segment_index.h"
@@ -54,6 +55,7 @@ struct SegmentRef {
   std::shared_ptr<const int> pin;
   // Of one that is being written, until the index is in the file; else nullptr.
   std::shared_ptr<const SegmentIndex> index;
+  uint64_t groups_begin = kSegmentHeaderBytes;
 
   bool sealed() const { return last_lsn != ~Lsn{0}; }
 };
@@ -97,11 +99,12 @@ struct FreshSegment {
 
 // Creates a segment, copies the groups of `source` (may be null) into it, and makes all that
 // durable, its directory entry included: all but the header, without which it is not part of the
-// log. `header` says where it will stand; its state, salt and time are set here. On failure the
-// file is removed again, as far as that works.
+// log. `header` says where it will stand; its state, salt and time are set here. With `cursors` it
+// has slots, and the table is in both. On failure the file is removed again, as far as that works.
 absl::StatusOr<FreshSegment> PrepareFresh(FileSystem* fs, const std::string& directory,
                                           const Options& options, SegmentHeader header,
-                                          const CopySource* source);
+                                          const CopySource* source,
+                                          const CursorTable* cursors = nullptr);
 
 // Writes the header of a fresh segment and syncs it: the commit point. After a failure it is
 // unknown whether the segment is part of the log.

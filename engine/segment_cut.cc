@@ -15,7 +15,7 @@ absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySourc
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, segment.path, OpenOptions());
   if (!file.ok()) return file.status();
   SegmentScanner scanner(file->get(), segment.path, segment.salt);
-  uint64_t at = kSegmentHeaderBytes;
+  uint64_t at = segment.groups_begin;
   uint64_t digest = 0;
   Group group;
   for (Lsn next = segment.base_lsn; next <= lsn; next = group.header.last_lsn() + 1) {
@@ -39,27 +39,30 @@ absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySourc
   return absl::OkStatus();
 }
 
-absl::StatusOr<SegmentStore::Truncated> SegmentStore::TruncateAfter(Lsn lsn) {
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::TruncateAfter(Lsn lsn,
+                                                                    const CursorTable* cursors) {
   Pause();
-  absl::StatusOr<Truncated> result = CutAfter(lsn);
+  absl::StatusOr<Truncated> result = CutAfter(lsn, cursors);
   Resume();
   return result;
 }
 
-absl::StatusOr<SegmentStore::Truncated> SegmentStore::Reset(Lsn first_lsn) {
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::Reset(Lsn first_lsn,
+                                                            const CursorTable* cursors) {
   SegmentHeader header;
   header.base_lsn = first_lsn;
   header.durable_lsn = first_lsn - 1;
   Pause();
   absl::StatusOr<Truncated> result = [&] {
     MutexLock control_lock(&control_mutex_);
-    return BeginAnew({}, header, CopySource(), /*first_cut=*/0);
+    return BeginAnew({}, header, CopySource(), cursors, /*first_cut=*/0);
   }();
   Resume();
   return result;
 }
 
-absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
+absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn,
+                                                               const CursorTable* cursors) {
   MutexLock control_lock(&control_mutex_);
   SegmentHeader header;
   header.base_lsn = lsn + 1;
@@ -76,7 +79,7 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
   if (!kept.empty()) {
     absl::Status status = FindCut(kept.back(), lsn, &source, &header);
     if (!status.ok()) return status;
-    if (header.predecessor_end == kSegmentHeaderBytes) {
+    if (header.predecessor_end == kept.back().groups_begin) {
       // Nothing of this segment is left but what is copied: take its place.
       kept.pop_back();
       header.predecessor_generation = kept.empty() ? 0 : kept.back().generation;
@@ -88,12 +91,13 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn) {
       kept.back().digest = header.predecessor_digest;
     }
   }
-  return BeginAnew(std::move(kept), header, source, lsn + 1);
+  return BeginAnew(std::move(kept), header, source, cursors, lsn + 1);
 }
 
 absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<SegmentRef> kept,
                                                                 SegmentHeader header,
                                                                 const CopySource& source,
+                                                                const CursorTable* cursors,
                                                                 Lsn first_cut) {
   const Lsn last_lsn = header.durable_lsn;
   {
@@ -101,8 +105,8 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
     header.log_id = log_id_;
     header.generation = next_generation_++;
   }
-  absl::StatusOr<FreshSegment> fresh =
-      PrepareFresh(fs_, directory_, options_, header, source.from < source.to ? &source : nullptr);
+  absl::StatusOr<FreshSegment> fresh = PrepareFresh(
+      fs_, directory_, options_, header, source.from < source.to ? &source : nullptr, cursors);
   if (!fresh.ok()) return RefuseOrFail(fresh.status());
   absl::Status status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
@@ -110,7 +114,7 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
-    block = Control({header.generation, last_lsn});
+    block = Control({header.generation, last_lsn, cursors == nullptr ? 0 : cursors->sequence});
   }
   status = control_file_->Write(block);
   // It has happened all the same, and the writer must know it: who asks is told by the latch. And

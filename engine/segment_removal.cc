@@ -20,6 +20,13 @@ absl::Status SegmentStore::SetHold(HoldKind kind, const std::string& name, Lsn l
   return absl::OkStatus();
 }
 
+Lsn SegmentStore::HoldFirst(HoldKind kind, const std::string& name) {
+  MutexLock lock(&mutex_);
+  const Lsn first = segments_[giving_up_].base_lsn;
+  (void)holds_.Set(kind, name, first);
+  return first;
+}
+
 void SegmentStore::ReleaseHold(HoldKind kind, const std::string& name) {
   MutexLock lock(&mutex_);
   NoteLetGo(holds_.Release(kind, name));

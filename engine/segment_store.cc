@@ -192,6 +192,7 @@ ControlBlock SegmentStore::Control(const DurablePoint& point) const {
   block.first_generation = first_generation_;
   block.tail_generation = point.generation;
   block.durable_lsn = point.lsn;
+  block.cursor_sequence = point.cursor_sequence;
   for (const Prepared& prepared : prepared_) {
     block.entries.push_back({prepared.generation, prepared.salt, prepared.allocated_bytes});
   }
@@ -211,10 +212,11 @@ absl::Status SegmentStore::WriteControl() {
 
 absl::Status SegmentStore::MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest) {
   MutexLock control_lock(&control_mutex_);
+  const uint64_t cursor_sequence = callbacks_.durable_point().cursor_sequence;
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
-    block = Control({segments_.back().generation, last_lsn});
+    block = Control({segments_.back().generation, last_lsn, cursor_sequence});
     // Spares hold nothing; their loss is none.
     block.entries.resize(1);
   }

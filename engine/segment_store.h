@@ -32,6 +32,7 @@ namespace seawall {
 struct DurablePoint {
   uint64_t generation = 0;
   Lsn lsn = 0;
+  uint64_t cursor_sequence = 0;  // of the cursors' table that is durable
 };
 
 struct SegmentStoreCallbacks {
@@ -105,6 +106,8 @@ class SegmentStore {
   //   OutOfRange  `lsn` is below the first record that is kept, which is named; nothing changes.
   // A truncation moves holds that are above its end to its end; a reset, to its first record.
   absl::Status SetHold(HoldKind kind, const std::string& name, Lsn lsn);
+  // Takes it on all that is kept, and returns the first record of that.
+  Lsn HoldFirst(HoldKind kind, const std::string& name);
   // None of this name is no error.
   void ReleaseHold(HoldKind kind, const std::string& name);
   std::vector<Hold> holds() const;
@@ -115,9 +118,10 @@ class SegmentStore {
     uint64_t end = 0;
     uint64_t digest = 0;
   };
-  absl::StatusOr<Truncated> TruncateAfter(Lsn lsn);
+  // `cursors`: their table, in a log that has it.
+  absl::StatusOr<Truncated> TruncateAfter(Lsn lsn, const CursorTable* cursors);
   // Replaces everything by a fresh segment that begins at `first_lsn`.
-  absl::StatusOr<Truncated> Reset(Lsn first_lsn);
+  absl::StatusOr<Truncated> Reset(Lsn first_lsn, const CursorTable* cursors);
 
   // Writes that the log was closed at this end. After Stop().
   absl::Status MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest);
@@ -187,12 +191,14 @@ class SegmentStore {
   ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<Truncated> CutAfter(Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
+  absl::StatusOr<Truncated> CutAfter(Lsn lsn, const CursorTable* cursors)
+      ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
   // Begins a fresh segment as `header` says, with the records of `source`: nothing is behind it,
   // and the last of `kept` stands before it, if there is any. Fails before that has happened.
   absl::StatusOr<Truncated> BeginAnew(std::vector<SegmentRef> kept, SegmentHeader header,
-                                      const CopySource& source, Lsn first_cut)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
+                                      const CopySource& source, const CursorTable* cursors,
+                                      Lsn first_cut) ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Makes `fresh` the last segment, behind `kept`, and the files that are no longer needed garbage.
   void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh)
       ABSL_LOCKS_EXCLUDED(mutex_);

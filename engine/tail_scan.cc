@@ -11,6 +11,7 @@ absl::StatusOr<TailScan> ScanTail(const SegmentFile& tail) {
   SegmentScanner scanner(tail.file.get(), tail.path, tail.header.salt);
   TailScan scan;
   scan.last_lsn = tail.header.base_lsn - 1;
+  scan.end = tail.header.groups_begin();
   for (;;) {
     Group group;
     absl::StatusOr<SegmentScanner::Found> found = scanner.ReadGroup(scan.end, tail.bytes, &group);

@@ -37,13 +37,14 @@ inline void FutexWake(const std::atomic<uint32_t>* word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
-// A thread that waits for a watermark, on its own stack.
+// A thread that waits for a watermark, or for the cursors, on its own stack.
 struct Waiter {
   // kCut: a truncation cut off the record that it waits for.
   enum State : uint32_t { kParked, kReached, kFailed, kCut, kLead };
 
   Lsn lsn = 0;
   Durability level = Durability::kDurable;
+  uint64_t cursor_change = 0;  // waits until this is durable, not for `lsn`
   Waiter* next = nullptr;
   // When it began to wait; when what it waits for had come, set by the leader before kReached.
   std::chrono::steady_clock::time_point joined_at = {};

@@ -52,12 +52,14 @@ class Explorer {
   Options LogOptions(FileSystem* fs) const {
     Options options = ModelledLog::SmallOptions(fs);
     if (configuration_.adjust) configuration_.adjust(&options);
+    if (adjust_) adjust_(&options);
     return options;
   }
 
   // Runs `workload` on a fresh disk and explores each of its moments.
   void Explore(const std::function<void(Explorer*, ModelledLog*)>& workload,
-               size_t images_per_moment) {
+               size_t images_per_moment, std::function<void(Options*)> adjust = nullptr) {
+    adjust_ = std::move(adjust);
     images_per_moment_ = images_per_moment;
     disks_.push_back(std::make_unique<CrashFileSystem>(configuration_.crash));
     ASSERT_EQ(disks_.back()->MakeDirectory("/data"), 0);
@@ -182,6 +184,7 @@ class Explorer {
   }
 
   const Configuration& configuration_;
+  std::function<void(Options*)> adjust_;  // also for the logs that are opened to be checked
   std::vector<std::unique_ptr<CrashFileSystem>> disks_;
   size_t images_per_moment_ = 0;
   std::string moment_;
@@ -209,9 +212,10 @@ class CrashExplorerTest : public ::testing::TestWithParam<Configuration> {
  protected:
   void Explore(const std::string& name,
                const std::function<void(Explorer*, ModelledLog*)>& workload,
-               size_t images_per_moment = 17) {
+               size_t images_per_moment = 17, std::function<void(Options*)> adjust = nullptr) {
     Explorer explorer(GetParam());
-    explorer.Explore(workload, std::max<size_t>(2, images_per_moment / GetParam().thinning));
+    explorer.Explore(workload, std::max<size_t>(2, images_per_moment / GetParam().thinning),
+                     std::move(adjust));
     std::cout << "crash states: " << explorer.states() << " (" << explorer.nested()
               << " during recovery) for " << name << ", " << GetParam().name << "\n";
   }
@@ -387,6 +391,86 @@ TEST_P(CrashExplorerTest, SecondLifeOverRecycledFiles) {
         }
       },
       10);
+}
+
+void WithCursors(Options* options) {
+  options->cursors = true;
+  options->segment_bytes = 24 << 10;
+}
+
+// Two consumers, one slower than the other, over rollovers and trims.
+TEST_P(CrashExplorerTest, Cursors) {
+  Explore(
+      "cursors",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        EXPECT_STATUS_OK(log->Append(100, Durability::kDurable));
+        EXPECT_STATUS_OK(log->OpenCursor("slow"));
+        for (Lsn i = 2; i <= 26; ++i) {
+          EXPECT_STATUS_OK(log->Append(2500, Durability::kDurable));
+          if (i == 5) EXPECT_STATUS_OK(log->OpenCursor("fast"));
+          if (i > 5) {
+            EXPECT_STATUS_OK(log->AdvanceCursor(
+                "fast", i, i % 3 == 0 ? Durability::kDurable : Durability::kAppended));
+          }
+          if (i % 7 == 0) EXPECT_STATUS_OK(log->AdvanceCursor("slow", i - 4));
+          if (i % 8 == 0) EXPECT_STATUS_OK(log->TrimBefore(i));
+          if (i == 22) EXPECT_STATUS_OK(log->DropCursor("slow"));
+        }
+        EXPECT_STATUS_OK(log->AdvanceCursor("fast", 26));
+      },
+      9, WithCursors);
+}
+
+TEST_P(CrashExplorerTest, CursorsAndTruncation) {
+  Explore(
+      "cursors and truncation",
+      [](Explorer*, ModelledLog* log) {
+        EXPECT_STATUS_OK(log->Open());
+        EXPECT_STATUS_OK(log->OpenCursor("a"));
+        for (int round = 0; round < 3; ++round) {
+          for (int i = 0; i < 6; ++i) EXPECT_STATUS_OK(log->Append(2000));
+          EXPECT_STATUS_OK(log->Wait(Durability::kDurable));
+          EXPECT_STATUS_OK(log->AdvanceCursor("a", log->last_lsn() - (round == 1 ? 4 : 0)));
+          EXPECT_STATUS_OK(log->TruncateAfter(log->last_lsn() - 2));
+          EXPECT_STATUS_OK(log->Append(500, Durability::kDurable));
+          EXPECT_STATUS_OK(log->AdvanceCursor("a", log->last_lsn()));
+        }
+        EXPECT_STATUS_OK(log->OpenCursor("b"));
+        EXPECT_STATUS_OK(log->Reset(100));
+        EXPECT_STATUS_OK(log->Append(500, Durability::kDurable));
+        EXPECT_STATUS_OK(log->AdvanceCursor("b", 100));
+      },
+      10, WithCursors);
+}
+
+// Closed, killed, and opened again, first without cursors.
+TEST_P(CrashExplorerTest, CursorsOverLives) {
+  Explore(
+      "cursors over lives",
+      [](Explorer* explorer, ModelledLog* log) {
+        log->options()->cursors = false;
+        for (int life = 0; life < 5; ++life) {
+          EXPECT_STATUS_OK(log->Open());
+          EXPECT_STATUS_OK(log->Append(700, Durability::kDurable));
+          EXPECT_STATUS_OK(log->Append(700));
+          if (life > 0) {
+            EXPECT_STATUS_OK(log->OpenCursor("a"));
+            EXPECT_STATUS_OK(log->AdvanceCursor("a", log->last_lsn() - 1));
+            EXPECT_STATUS_OK(log->Append(700, Durability::kWritten));
+            EXPECT_STATUS_OK(
+                log->AdvanceCursor("a", log->log()->durable_lsn(), Durability::kAppended));
+          }
+          if (life % 2 == 0) {
+            EXPECT_STATUS_OK(log->Close());
+            log->Drop();
+          } else {
+            explorer->Kill(log);
+          }
+          log->options()->cursors = true;
+        }
+      },
+      12, WithCursors);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CrashExplorerTest, ::testing::ValuesIn(Configurations()),

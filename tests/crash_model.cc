@@ -7,6 +7,33 @@
 
 namespace seawall {
 
+namespace {
+
+std::string CursorViolation(const World& world, const Contents& contents) {
+  for (const auto& [name, promise] : world.cursors) {
+    const auto found = contents.cursors.find(name);
+    if (found == contents.cursors.end()) {
+      if (!promise.must_be || promise.may_be_gone) continue;
+      return absl::StrCat("has no cursor ", name);
+    }
+    if (found->second < promise.acknowledged || found->second > promise.asked) {
+      return absl::StrCat("cursor ", name, " stands at record ", found->second,
+                          ", acknowledged at ", promise.acknowledged, ", asked to go to ",
+                          promise.asked);
+    }
+    if (contents.first_lsn > found->second + 1) {
+      return absl::StrCat("begins at record ", contents.first_lsn, ", cursor ", name, " stands at ",
+                          found->second);
+    }
+  }
+  for (const auto& [name, lsn] : contents.cursors) {
+    if (world.cursors.count(name) == 0) return absl::StrCat("has a cursor ", name, " at ", lsn);
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string Violation(const World& world, const Contents& contents) {
   if (contents.first_lsn > world.highest_first) {
     return absl::StrCat("begins at record ", contents.first_lsn, ", trimmed only below ",
@@ -35,7 +62,7 @@ std::string Violation(const World& world, const Contents& contents) {
                           batch.first, "..", batch.last);
     }
   }
-  return "";
+  return CursorViolation(world, contents);
 }
 
 std::string Violation(const std::vector<World>& worlds, const Contents& contents) {
@@ -51,6 +78,7 @@ std::string Violation(const std::vector<World>& worlds, const Contents& contents
 absl::StatusOr<Contents> ReadAll(Log* log) {
   Contents contents;
   contents.first_lsn = log->first_lsn();
+  for (const CursorInfo& cursor : log->cursors()) contents.cursors[cursor.name] = cursor.position;
   absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(contents.first_lsn);
   if (!reader.ok()) return reader.status();
   Record record;
@@ -103,6 +131,10 @@ absl::Status ModelledLog::Open() {
   }
   world.acknowledged = contents->last_lsn();
   world.lowest_first = contents->first_lsn;
+  world.cursors.clear();
+  for (const auto& [name, lsn] : contents->cursors) {
+    world.cursors[name] = {lsn, lsn, /*must_be=*/true, /*may_be_gone=*/false};
+  }
   worlds_ = {world};
   return absl::OkStatus();
 }
@@ -180,6 +212,10 @@ absl::Status ModelledLog::TruncateAfter(Lsn lsn) {
   World cut = worlds().back();
   cut.records.resize(lsn);
   cut.acknowledged = lsn;
+  for (auto& [name, cursor] : cut.cursors) {
+    cursor.acknowledged = std::min(cursor.acknowledged, lsn);
+    cursor.asked = std::min(cursor.asked, lsn);
+  }
   while (!cut.batches.empty() && cut.batches.back().last > lsn) cut.batches.pop_back();
   return Change(std::move(cut), [&] { return log_->TruncateAfter(lsn); });
 }
@@ -189,13 +225,57 @@ absl::Status ModelledLog::Reset(Lsn first_lsn) {
   anew.records.resize(first_lsn - 1);  // no such records, and none is asked for
   anew.acknowledged = first_lsn - 1;
   anew.lowest_first = anew.highest_first = first_lsn;
+  anew.cursors = worlds().back().cursors;
+  for (auto& [name, cursor] : anew.cursors) cursor.acknowledged = cursor.asked = first_lsn - 1;
   return Change(std::move(anew), [&] { return log_->Reset(first_lsn); });
+}
+
+absl::Status ModelledLog::OpenCursor(const std::string& name) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const Lsn first = log_->first_lsn() - 1;
+    worlds_.back().cursors.try_emplace(name, CursorPromise{first, first, false, false});
+  }
+  absl::StatusOr<std::unique_ptr<Cursor>> cursor = log_->OpenCursor(name);
+  if (!cursor.ok()) return cursor.status();
+  std::lock_guard<std::mutex> lock(mutex_);
+  worlds_.back().cursors[name].must_be = true;
+  return absl::OkStatus();
+}
+
+absl::Status ModelledLog::AdvanceCursor(const std::string& name, Lsn lsn, Durability until) {
+  absl::StatusOr<std::unique_ptr<Cursor>> cursor = log_->OpenCursor(name);
+  if (!cursor.ok()) return cursor.status();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    CursorPromise& promise = worlds_.back().cursors[name];
+    promise.asked = std::max(promise.asked, lsn);
+  }
+  absl::Status status = (*cursor)->Advance(lsn, until);
+  std::lock_guard<std::mutex> lock(mutex_);
+  CursorPromise& promise = worlds_.back().cursors[name];
+  if (status.ok() && until == Durability::kDurable) promise.acknowledged = promise.asked;
+  return status;
+}
+
+absl::Status ModelledLog::DropCursor(const std::string& name) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    worlds_.back().cursors[name].may_be_gone = true;
+  }
+  absl::Status status = log_->DropCursor(name);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (status.ok()) worlds_.back().cursors.erase(name);
+  return status;
 }
 
 absl::Status ModelledLog::Close() {
   absl::Status status = log_->Close();
   std::lock_guard<std::mutex> lock(mutex_);
-  if (status.ok()) worlds_.back().acknowledged = worlds_.back().records.size();
+  if (status.ok()) {
+    worlds_.back().acknowledged = worlds_.back().records.size();
+    for (auto& [name, cursor] : worlds_.back().cursors) cursor.acknowledged = cursor.asked;
+  }
   return status;
 }
 

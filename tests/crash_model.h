@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -15,6 +16,14 @@
 
 namespace seawall {
 
+// What is promised of one cursor.
+struct CursorPromise {
+  Lsn acknowledged = 0;      // never below this
+  Lsn asked = 0;             // nor above this
+  bool must_be = false;      // it was opened, and that returned
+  bool may_be_gone = false;  // it is being dropped
+};
+
 // One history of a log: the records that were appended, and how much of it is promised.
 struct World {
   std::vector<std::string> records;  // records[i] has LSN i + 1
@@ -24,16 +33,18 @@ struct World {
   // once the trim has returned.
   Lsn highest_first = 1;
   Lsn lowest_first = 1;
+  std::map<std::string, CursorPromise> cursors;
 };
 
 // What a log holds when it is opened.
 struct Contents {
   Lsn first_lsn = 1;
   std::vector<std::string> records;
+  std::map<std::string, Lsn> cursors;
 
   Lsn last_lsn() const { return first_lsn + records.size() - 1; }
   friend bool operator==(const Contents& a, const Contents& b) {
-    return a.first_lsn == b.first_lsn && a.records == b.records;
+    return a.first_lsn == b.first_lsn && a.records == b.records && a.cursors == b.cursors;
   }
 };
 
@@ -62,6 +73,10 @@ class ModelledLog {
   absl::Status TrimBefore(Lsn lsn);
   absl::Status TruncateAfter(Lsn lsn);
   absl::Status Reset(Lsn first_lsn);
+  absl::Status OpenCursor(const std::string& name);
+  absl::Status AdvanceCursor(const std::string& name, Lsn lsn,
+                             Durability until = Durability::kDurable);
+  absl::Status DropCursor(const std::string& name);
   absl::Status Close();
   // Ends the process that has the log open, as far as the log can tell.
   void Drop();

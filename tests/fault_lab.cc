@@ -58,6 +58,25 @@ void Lab::Trim(Lsn lsn) {
   Do("trim", [=] { return model_->TrimBefore(std::min(lsn, model_->log()->durable_lsn() + 1)); });
 }
 
+void Lab::OpenCursor(const std::string& name) {
+  Do("open cursor", [=] { return model_->OpenCursor(name); });
+}
+
+void Lab::AdvanceCursor(const std::string& name, Lsn behind, Durability until) {
+  Do("advance", [=] {
+    const Lsn durable = model_->log()->durable_lsn();
+    return model_->AdvanceCursor(name, durable - std::min(durable, behind), until);
+  });
+}
+
+void Lab::DropCursor(const std::string& name) {
+  Do("drop cursor", [=] {
+    absl::Status status = model_->DropCursor(name);
+    // The attempt before may have done it.
+    return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  });
+}
+
 void Lab::Truncate(size_t count) {
   Do("truncate", [=] {
     const Lsn lowest = model_->log()->first_lsn() - 1;
@@ -212,6 +231,8 @@ void Lab::CheckLatched(const absl::Status& latched) {
     same("durable append", log->AppendDurable("later").status());
     same("batch", log->AppendBatch({"one", "two"}).status());
     same("trim", log->TrimBefore(log->first_lsn()));
+    same("open cursor", log->OpenCursor("late").status());
+    same("drop cursor", log->DropCursor("late"));
     same("truncate", log->TruncateAfter(log->durable_lsn()));
     same("reset", log->Reset(1));
     if (log->durable_lsn() < log->appended_lsn()) {

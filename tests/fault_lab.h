@@ -32,6 +32,10 @@ class Lab {
   void Append(size_t bytes, Durability until = Durability::kDurable);
   void AppendBatch(size_t records, size_t bytes, Durability until = Durability::kDurable);
   void Trim(Lsn lsn);
+  void OpenCursor(const std::string& name);
+  // To the last record but `behind` of them.
+  void AdvanceCursor(const std::string& name, Lsn behind, Durability until = Durability::kDurable);
+  void DropCursor(const std::string& name);
   // Gives up the last `count` records.
   void Truncate(size_t count);
   void Reset(Lsn first_lsn);

@@ -190,6 +190,27 @@ void BigTail(Lab* lab) {
   lab->Append(100);
 }
 
+// Two consumers, over a rollover, a trim, a truncation and another life.
+void Cursors(Lab* lab) {
+  lab->Open();
+  lab->OpenCursor("a");
+  for (int i = 0; i < 3; ++i) {
+    lab->Append(4000);
+    lab->AdvanceCursor("a", 1, i == 1 ? Durability::kAppended : Durability::kDurable);
+  }
+  lab->OpenCursor("b");
+  for (int i = 0; i < 4; ++i) lab->Append(5000);
+  lab->AdvanceCursor("a", 0);
+  lab->DropCursor("b");
+  lab->Trim(4);
+  lab->Truncate(2);
+  lab->AdvanceCursor("a", 0);
+  lab->Close();
+  lab->Open();
+  lab->Append(10);
+  lab->AdvanceCursor("a", 0);
+}
+
 struct Case {
   const char* name;
   void (*workload)(Lab*);
@@ -209,6 +230,15 @@ std::vector<Case> Cases() {
     o->buffer_bytes = 256 << 10;
     o->max_record_bytes = 210 << 10;
   };
+  const auto cursors = [](Options* o) {
+    o->cursors = true;
+    o->segment_bytes = 24 << 10;
+  };
+  const auto cursors_dsync = [](Options* o) {
+    o->cursors = true;
+    o->segment_bytes = 24 << 10;
+    o->sync_method = SyncMethod::kODsync;
+  };
   return {{"LoneCommits", LoneCommits, nullptr},
           {"LoneCommitsDsync", LoneCommits, dsync},
           {"LoneCommitsDirect", LoneCommits, direct},
@@ -224,7 +254,9 @@ std::vector<Case> Cases() {
           {"KilledThenOpened", KilledThenOpened, nullptr, 2},
           {"Reading", Reading, nullptr, 3},
           {"Hurry", Hurry, big, 3},
-          {"BigTail", BigTail, big, 11}};
+          {"BigTail", BigTail, big, 11},
+          {"Cursors", Cursors, cursors, 5},
+          {"CursorsDsync", Cursors, cursors_dsync, 13}};
 }
 
 struct Trial {

@@ -51,11 +51,11 @@ def numbers(*values):
     return max(values) < 1 << 53
 
 
-def sector(data, magic, used):
+def sector(data, magic, used, features=0):
     """True if and only if the sector at the start of `data` is valid."""
     if len(data) < used or data[:8] != magic:
         return False
-    if u32(data, 8) != 1 or u32(data, 12) != 0:
+    if u32(data, 8) != 1 or u32(data, 12) & ~features != 0:
         return False
     return u64(data, used - 8) == checksum(data[: used - 8], int.from_bytes(magic, "little"), 0)
 
@@ -67,7 +67,7 @@ def read_control(path):
         slot = data[at : at + SLOT]
         if not sector(slot, b"SEAWALCT", 296) or u32(slot, 68) > 8:
             continue
-        counters = [u64(slot, field) for field in (32, 40, 48, 56, 72)]
+        counters = [u64(slot, field) for field in (32, 40, 48, 56, 72, 88)]
         for i in range(u32(slot, 68)):
             counters += [u64(slot, 96 + 24 * i), u64(slot, 112 + 24 * i)]
         if not numbers(*counters):
@@ -82,6 +82,7 @@ def read_control(path):
                 "closed": u32(slot, 64) != 0,
                 "closed_end": u64(slot, 72),
                 "closed_digest": u64(slot, 80),
+                "cursor_sequence": u64(slot, 88),
                 "entries": [struct.unpack_from("<QQQ", slot, 96 + 24 * i)
                             for i in range(u32(slot, 68))],
             }
@@ -94,7 +95,7 @@ def read_header(data):
     copies = []
     for at in (0, COPY):
         copy = data[at : at + HEADER]
-        if not sector(copy, b"SEAWALSG", HEADER) or u32(copy, 48) > 1:
+        if not sector(copy, b"SEAWALSG", HEADER, features=1) or u32(copy, 48) > 1:
             continue
         if not numbers(*(u64(copy, field) for field in (32, 56, 64, 72, 80))):
             continue
@@ -110,15 +111,38 @@ def read_header(data):
         "salt": u64(copy, 40),
         "begun": u32(copy, 48) == 1,
         "recycled": u32(copy, 52) != 0,
+        "cursors": u32(copy, 12) & 1 != 0,
         "base_lsn": u64(copy, 56),
         "durable_lsn": u64(copy, 64),
         "predecessor": (u64(copy, 72), u64(copy, 80), u64(copy, 88)),
     }
 
 
+def groups_begin(header):
+    return BLOCK + 2 * SLOT if header["cursors"] else BLOCK
+
+
+def cursor_table(data, header):
+    """The newest valid slot: (sequence, {name: LSN}), or None."""
+    best = None
+    for at in (BLOCK, BLOCK + SLOT):
+        slot = data[at : at + SLOT]
+        if len(slot) < SLOT or slot[8:12] != b"SWCU" or u32(slot, 12) > 64:
+            continue
+        if u64(slot, 0) != checksum(slot[8:], header["salt"], at):
+            continue
+        entries = [slot[32 + 56 * i : 88 + 56 * i] for i in range(u32(slot, 12))]
+        if not numbers(u64(slot, 16), *(u64(entry, 0) for entry in entries)):
+            continue
+        if best is None or u64(slot, 16) > best[0]:
+            best = (u64(slot, 16),
+                    {entry[16 : 16 + u32(entry, 8)].hex(): u64(entry, 0) for entry in entries})
+    return best
+
+
 def groups(path, data, header):
     """Yields (offset, end, first LSN, records, digest after it) while groups are valid."""
-    salt, at, digest = header["salt"], BLOCK, 0
+    salt, at, digest = header["salt"], groups_begin(header), 0
     while at + 48 <= len(data):
         head = data[at : at + 48]
         if head[8:12] != b"SWGR" or u64(head, 0) != checksum(head[8:], salt, at):
@@ -172,9 +196,17 @@ def main():
             end = (control["tail_generation"], control["closed_end"], control["closed_digest"])
         else:
             end = None
+        if i + 1 == len(chain) and header["cursors"]:
+            table = cursor_table(data, header)
+            if table is None and i > 0 and files[chain[i - 1]][2]["cursors"]:
+                table = cursor_table(*files[chain[i - 1]][1:])
+            if table is None or table[0] < control["cursor_sequence"]:
+                fail(name, BLOCK, f"no table of cursors from {control['cursor_sequence']} on")
+            for cursor, lsn in sorted(table[1].items()):
+                print("cursor", lsn, cursor)
         print("segment", generation, header["base_lsn"], header["durable_lsn"],
               "recycled" if header["recycled"] else "new")
-        at, digest = BLOCK, 0
+        at, digest = groups_begin(header), 0
         for offset, after, first, durable, records, now in groups(name, data, header):
             if end and offset >= end[1]:
                 break

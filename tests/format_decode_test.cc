@@ -18,6 +18,7 @@ struct Decoded {
   int status = -1;
   std::string records;  // "LSN FLAGS PAYLOAD-IN-HEX" a line
   std::string control;
+  std::string cursors;  // "LSN NAME-IN-HEX" a line
   std::string end;
   int segments = 0;
   int recycled = 0;
@@ -40,6 +41,7 @@ Decoded Decode(const std::string& directory) {
     const std::string rest = line.substr(space + 1);
     if (kind == "record") decoded.records += rest + "\n";
     if (kind == "control") decoded.control = rest;
+    if (kind == "cursor") decoded.cursors += rest + "\n";
     if (kind == "end") decoded.end = rest;
     if (kind == "group") ++decoded.groups;
     if (kind == "segment") {
@@ -122,6 +124,31 @@ TEST(FormatDecodeTest, ReadsALogThatWasTrimmedRecycledTruncatedAndReopened) {
     }
     EXPECT_TRUE(decoded.records == expected);
   }
+}
+
+TEST(FormatDecodeTest, ReadsCursors) {
+  TempDir dir;
+  Options options = SmallSegments(8);
+  options.cursors = true;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  absl::StatusOr<std::unique_ptr<Cursor>> a = (*log)->OpenCursor("a");
+  absl::StatusOr<std::unique_ptr<Cursor>> b = (*log)->OpenCursor("b");
+  ASSERT_OK(a);
+  ASSERT_OK(b);
+  for (Lsn lsn = 1; lsn <= 30; ++lsn) {
+    ASSERT_OK((*log)->AppendDurable(std::string(3000, 'x')));
+    ASSERT_OK((lsn % 2 == 0 ? *a : *b)->Advance(lsn));
+    if (lsn % 7 != 0) continue;
+    const Decoded decoded = Decode(dir.path());  // of a log that is open
+    SKIP_WITHOUT_PYTHON(decoded);
+    ASSERT_EQ(decoded.status, 0);
+    ASSERT_EQ(decoded.end, std::to_string(lsn));
+    ASSERT_EQ(decoded.cursors, std::to_string(lsn / 2 * 2) + " 61\n" +
+                                   std::to_string((lsn + 1) / 2 * 2 - 1) + " 62\n");
+  }
+  ASSERT_OK((*log)->Close());
+  EXPECT_EQ(Decode(dir.path()).cursors, "30 61\n29 62\n");
 }
 
 TEST(FormatDecodeTest, SeesDamage) {

@@ -74,12 +74,16 @@ class DamagedChain {
           OpenFile(FileSystem::Posix(), path, OpenOptions());
       if (!file.ok()) return file.status();
       SegmentScanner scanner(file->get(), path, entry.salt);
-      Group group;
-      absl::StatusOr<SegmentScanner::Found> found =
-          scanner.ReadGroup(kSegmentHeaderBytes, file_bytes, &group);
-      if (!found.ok()) return found.status();
-      if (*found != SegmentScanner::Found::kGroup) continue;
       SegmentHeader header;
+      Group group;
+      absl::StatusOr<SegmentScanner::Found> found = SegmentScanner::Found::kNothing;
+      for (bool cursors : {false, true}) {  // only the header knew
+        header.cursors = cursors;
+        found = scanner.ReadGroup(header.groups_begin(), file_bytes, &group);
+        if (!found.ok()) return found.status();
+        if (*found == SegmentScanner::Found::kGroup) break;
+      }
+      if (*found != SegmentScanner::Found::kGroup) continue;
       header.generation = generation;
       header.salt = entry.salt;
       header.base_lsn = group.header.first_lsn;
@@ -101,8 +105,9 @@ class DamagedChain {
     segment.generation = generation;
     segment.salt = header.salt;
     segment.base_lsn = header.base_lsn;
+    segment.groups_begin = header.groups_begin();
     const bool sealed = successor_.predecessor_generation == generation &&
-                        successor_.predecessor_end > kSegmentHeaderBytes;
+                        successor_.predecessor_end > header.groups_begin();
     if (sealed) {
       segment.last_lsn = successor_.base_lsn - 1;
       segment.end = successor_.predecessor_end;

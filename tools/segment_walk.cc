@@ -15,6 +15,7 @@ SegmentWalk::SegmentWalk(std::string directory, SegmentRef segment, SegmentVisit
       segment_(std::move(segment)),
       visitor_(visitor),
       buffer_(std::move(buffer)),
+      at_(segment_.groups_begin),
       next_lsn_(segment_.base_lsn) {}
 
 absl::Status SegmentWalk::Open() {

@@ -78,7 +78,7 @@ class SegmentWalk {
   std::unique_ptr<SegmentScanner> scanner_;
   Group group_;
   uint64_t limit_ = 0;
-  uint64_t at_ = kSegmentHeaderBytes;
+  uint64_t at_ = 0;
   Lsn next_lsn_ = 0;
   uint64_t digest_ = 0;
   bool intact_ = true;

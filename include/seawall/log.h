@@ -19,11 +19,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "seawall/cursor.h"
 #include "seawall/options.h"
 #include "seawall/reader.h"
 #include "seawall/recovery_report.h"
@@ -141,6 +143,18 @@ class Log {
   // That the records are not wanted is remembered in memory only: after the log was opened again,
   // say it again.
   virtual absl::Status TrimBefore(Lsn lsn) = 0;
+
+  // Opens the cursor of this name (cursor.h), for which the log was opened with Options::cursors or
+  // has had it before. A new one begins in front of the first retained record; it is durable when
+  // this returns, and holds back trimming from then on. It must not outlive the log.
+  //   InvalidArgument     the name
+  //   FailedPrecondition  the log has no cursors
+  //   ResourceExhausted   there are kMaxCursors already
+  virtual absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) = 0;
+  // Removes a cursor; durable when this returns. NotFound if there is none of this name.
+  virtual absl::Status DropCursor(std::string_view name) = 0;
+  // All cursors, by name.
+  virtual std::vector<CursorInfo> cursors() const = 0;
 
   // Gives up the records above `lsn`; the next record appended gets lsn + 1. What was cut is
   // never confused with what is appended later. Atomic, durable when it returns; its cost does

@@ -76,6 +76,11 @@ struct Options {
   // Trimmed segments that are kept to be written again instead of creating new ones.
   uint32_t max_recycled_segments = 2;
 
+  // Each segment begun from now on has room for the positions of consumers (Log::OpenCursor), two
+  // blocks of 4096 bytes. A log that once had it keeps it, whatever this says; a Seawall that does
+  // not know cursors refuses it.
+  bool cursors = false;
+
   // Not owned; must outlive the log. nullptr: the operating system's.
   FileSystem* file_system = nullptr;
 

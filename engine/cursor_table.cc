@@ -1,0 +1,121 @@
+#include "engine/cursor_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "engine/checksum.h"
+#include "engine/file_io.h"
+
+namespace seawall {
+namespace {
+
+constexpr char kCursorMagic[4] = {'S', 'W', 'C', 'U'};
+constexpr uint64_t kEntriesOffset = 32;
+constexpr uint64_t kEntryBytes = 16 + kMaxCursorNameBytes;
+static_assert(kEntriesOffset + kMaxCursors * kEntryBytes <= kCursorSlotBytes);
+
+template <typename T>
+void Put(char* to, T value) {
+  for (size_t i = 0; i < sizeof(T); ++i) to[i] = static_cast<char>(value >> (8 * i));
+}
+
+template <typename T>
+T Get(const char* from) {
+  T value = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) value |= T{static_cast<unsigned char>(from[i])} << (8 * i);
+  return value;
+}
+
+uint64_t SlotChecksum(const char* slot, uint64_t salt, uint64_t file_offset) {
+  return PositionedChecksum(slot + 8, kCursorSlotBytes - 8, salt, file_offset);
+}
+
+bool DecodeEntry(const char* from, CursorPosition* cursor) {
+  cursor->lsn = Get<uint64_t>(from);
+  const uint32_t name_bytes = Get<uint32_t>(from + 8);
+  if (name_bytes > kMaxCursorNameBytes || cursor->lsn >= kMaxNumber) return false;
+  cursor->name.assign(from + 16, name_bytes);
+  return CheckCursorName(cursor->name).ok();
+}
+
+}  // namespace
+
+Lsn CursorTable::highest() const {
+  Lsn highest = 0;
+  for (const CursorPosition& cursor : cursors) highest = std::max(highest, cursor.lsn);
+  return highest;
+}
+
+absl::Status CheckCursorName(std::string_view name) {
+  if (name.empty() || name.size() > kMaxCursorNameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("a cursor's name of ", name.size(),
+                                                   " bytes: expected 1 to ", kMaxCursorNameBytes));
+  }
+  for (char c : name) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a cursor's name with the byte ", uint32_t{byte}, ": expected no control character"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void EncodeCursorSlot(const CursorTable& table, uint64_t salt, char* slot) {
+  std::memset(slot, 0, kCursorSlotBytes);
+  std::memcpy(slot + 8, kCursorMagic, sizeof(kCursorMagic));
+  Put(slot + 12, static_cast<uint32_t>(table.cursors.size()));
+  Put(slot + 16, table.sequence);
+  char* to = slot + kEntriesOffset;
+  for (const CursorPosition& cursor : table.cursors) {
+    Put(to, cursor.lsn);
+    Put(to + 8, static_cast<uint32_t>(cursor.name.size()));
+    std::memcpy(to + 16, cursor.name.data(), cursor.name.size());
+    to += kEntryBytes;
+  }
+  Put(slot, SlotChecksum(slot, salt, CursorSlotOffset(table.sequence)));
+}
+
+void EncodeCursorArea(CursorTable table, uint64_t salt, char* area) {
+  for (uint64_t i = 0; i < kCursorSlots; ++i) {
+    EncodeCursorSlot(table, salt, area + CursorSlotOffset(table.sequence) - kSegmentHeaderBytes);
+    ++table.sequence;
+  }
+}
+
+bool DecodeCursorSlot(const char* slot, uint64_t salt, uint64_t file_offset, CursorTable* table) {
+  if (std::memcmp(slot + 8, kCursorMagic, sizeof(kCursorMagic)) != 0 ||
+      Get<uint64_t>(slot) != SlotChecksum(slot, salt, file_offset)) {
+    return false;
+  }
+  const uint32_t count = Get<uint32_t>(slot + 12);
+  table->sequence = Get<uint64_t>(slot + 16);
+  table->cursors.clear();
+  if (count > kMaxCursors || table->sequence >= kMaxNumber) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    CursorPosition cursor;
+    if (!DecodeEntry(slot + kEntriesOffset + i * kEntryBytes, &cursor)) return false;
+    if (i > 0 && cursor.name <= table->cursors.back().name) return false;
+    table->cursors.push_back(std::move(cursor));
+  }
+  return true;
+}
+
+absl::StatusOr<std::optional<CursorTable>> ReadCursorArea(File* file, const std::string& path,
+                                                          uint64_t salt) {
+  std::string area(kCursorAreaBytes, '\0');
+  absl::StatusOr<size_t> got = ReadAt(file, path, kSegmentHeaderBytes, area.size(), area.data());
+  if (!got.ok()) return got.status();
+  std::optional<CursorTable> newest;
+  for (uint64_t at = 0; at < area.size(); at += kCursorSlotBytes) {
+    CursorTable table;
+    if (DecodeCursorSlot(area.data() + at, salt, kSegmentHeaderBytes + at, &table) &&
+        (!newest.has_value() || table.sequence > newest->sequence)) {
+      newest = std::move(table);
+    }
+  }
+  return newest;
+}
+
+}  // namespace seawall
