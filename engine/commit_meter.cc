@@ -13,8 +13,9 @@ uint64_t AgeMicros(CommitMeter::Clock::time_point since, CommitMeter::Clock::tim
 
 }  // namespace
 
-CommitMeter::CommitMeter(const Options& options)
-    : slow_nanos_(options.slow_sync_micros == 0 ? ~uint64_t{0} : options.slow_sync_micros * 1000) {}
+CommitMeter::CommitMeter(const Options& options, EventDispatcher* events)
+    : slow_nanos_(options.slow_sync_micros == 0 ? ~uint64_t{0} : options.slow_sync_micros * 1000),
+      events_(events) {}
 
 void CommitMeter::RoundBegins(Clock::time_point at) {
   round_io_ = at;
@@ -26,23 +27,40 @@ void CommitMeter::NoteIo(Clock::time_point began) {
   round_has_io_ = true;
 }
 
+bool CommitMeter::Ends(Clock::time_point* since, const absl::Status& status) {
+  const Clock::time_point now = Clock::now();
+  const bool slow = NanosBetween(*since, now) >= slow_nanos_;
+  *since = {};
+  // If it has told of a stall, that counts, however the clocks were read.
+  return (events_ != nullptr && events_->IoEnds(now, status)) || slow;
+}
+
+void CommitMeter::WriteBegins(uint64_t generation) {
+  write_since_ = Clock::now();
+  if (events_ != nullptr) {
+    events_->IoBegins(EventDispatcher::Io::kWrite, generation, write_since_);
+  }
+}
+
 void CommitMeter::WriteEnds(Clock::time_point began, Clock::time_point ended, uint64_t records,
-                            uint64_t bytes) {
-  write_since_ = {};
+                            uint64_t bytes, const absl::Status& status) {
+  if (Ends(&write_since_, status)) ++slow_writes_;
   NoteIo(began);
-  const uint64_t nanos = NanosBetween(began, ended);
-  write_.Add(nanos);
-  if (nanos >= slow_nanos_) ++slow_writes_;
+  write_.Add(NanosBetween(began, ended));
   group_records_.Add(records);
   group_bytes_.Add(bytes);
 }
 
-void CommitMeter::SyncEnds(Clock::time_point began, Clock::time_point ended) {
-  sync_since_ = {};
+void CommitMeter::SyncBegins(uint64_t generation) {
+  sync_since_ = Clock::now();
+  if (events_ != nullptr) events_->IoBegins(EventDispatcher::Io::kSync, generation, sync_since_);
+}
+
+void CommitMeter::SyncEnds(Clock::time_point began, Clock::time_point ended,
+                           const absl::Status& status) {
+  if (Ends(&sync_since_, status)) ++slow_syncs_;
   NoteIo(began);
-  const uint64_t nanos = NanosBetween(began, ended);
-  sync_.Add(nanos);
-  if (nanos >= slow_nanos_) ++slow_syncs_;
+  sync_.Add(NanosBetween(began, ended));
 }
 
 void CommitMeter::AddStats(Stats* stats) const {
@@ -53,6 +71,7 @@ void CommitMeter::AddStats(Stats* stats) const {
   stats->group_bytes = group_bytes_.Snapshot();
   stats->slow_writes = slow_writes_;
   stats->slow_syncs = slow_syncs_;
+  if (events_ != nullptr) stats->events_lost = events_->lost();
   const Clock::time_point now = Clock::now();
   stats->write_in_flight_micros = AgeMicros(write_since_, now);
   stats->sync_in_flight_micros = AgeMicros(sync_since_, now);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "engine/event_dispatcher.h"
 #include "engine/histogram.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
@@ -27,17 +29,18 @@ class CommitMeter {
  public:
   using Clock = MeterClock;
 
-  explicit CommitMeter(const Options& options);
+  // `events` outlives this; may be nullptr.
+  CommitMeter(const Options& options, EventDispatcher* events);
 
   // A round of writes and syncs begins.
   void RoundBegins(Clock::time_point at);
 
-  void WriteBegins() { write_since_ = Clock::now(); }
+  void WriteBegins(uint64_t generation);
   // The system calls took from `began` to `ended`; the group has so many records and bytes.
-  void WriteEnds(Clock::time_point began, Clock::time_point ended, uint64_t records,
-                 uint64_t bytes);
-  void SyncBegins() { sync_since_ = Clock::now(); }
-  void SyncEnds(Clock::time_point began, Clock::time_point ended);
+  void WriteEnds(Clock::time_point began, Clock::time_point ended, uint64_t records, uint64_t bytes,
+                 const absl::Status& status);
+  void SyncBegins(uint64_t generation);
+  void SyncEnds(Clock::time_point began, Clock::time_point ended, const absl::Status& status);
 
   // The round serves somebody who waits since `joined`.
   void AddQueued(Clock::time_point joined) { queue_.Add(NanosBetween(joined, round_io_)); }
@@ -46,8 +49,11 @@ class CommitMeter {
 
  private:
   void NoteIo(Clock::time_point began);
+  // What was in flight since then has ended; true if it was slow.
+  bool Ends(Clock::time_point* since, const absl::Status& status);
 
   const uint64_t slow_nanos_;  // ~0 if nothing is slow
+  EventDispatcher* const events_;
   // When the first write or sync of this round began, or, until then, the round.
   Clock::time_point round_io_ = {};
   bool round_has_io_ = false;

@@ -209,7 +209,12 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
   // The store can do nothing before a buffer is drained; this thread may be the one to do that.
   if (lacking == Room::kNoSpare && leading_ && store_->AwaitsBegin()) {
     ++stats_.rollover_waits;
+    const Clock::time_point began = Clock::now();
     AwaitDrain();
+    if (events_ != nullptr) {
+      events_->Post(LogEventKind::kRolloverWait, NanosBetween(began, Clock::now()) / 1000,
+                    StatusLocked());
+    }
     return absl::OkStatus();
   }
   const uint64_t generation = segment_->header.generation;

@@ -25,14 +25,15 @@ absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"
 
 }  // namespace
 
-GroupCommit::GroupCommit(const Options& options, SegmentStore* store)
+GroupCommit::GroupCommit(const Options& options, SegmentStore* store, EventDispatcher* events)
     : options_(options),
       write_unit_(WriteUnit(options)),
       groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
       store_(store),
+      events_(events),
       buffers_(options.buffer_count),
       writer_(options, store),
-      meter_(options) {
+      meter_(options, events) {
   for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
 }
 
@@ -222,12 +223,12 @@ bool GroupCommit::Drain(GroupBuffer* buffer) {
   const bool with_cursors = buffer->group().begins_segment && cursors_.enabled();
   CursorTable cursors;
   if (with_cursors) cursors = cursors_.Take(kCursorSlots);
-  meter_.WriteBegins();
+  meter_.WriteBegins(buffer->group().segment->header.generation);
   mutex_.Unlock();
   absl::Status status = writer_.Write(buffer, durable, with_cursors ? &cursors : nullptr);
   mutex_.Lock();
   meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
-                   buffer->end() - buffer->group().head);
+                   buffer->end() - buffer->group().head, status);
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
   if (failed_ != absl::StatusCode::kOk) return false;
@@ -248,7 +249,7 @@ bool GroupCommit::Sync() {
   absl::Status status;
   Clock::time_point ended = written_at_;
   if (!WritesAreDurable(options_)) {
-    meter_.SyncBegins();
+    meter_.SyncBegins(writer_.generation());
     // Those that follow what is durable are told when the round is over, these have what they want.
     const bool tell = watch_.Take(Durability::kWritten, written, /*always=*/false);
     mutex_.Unlock();
@@ -256,7 +257,7 @@ bool GroupCommit::Sync() {
     status = writer_.Sync();
     mutex_.Lock();
     ended = writer_.io_ended();
-    meter_.SyncEnds(writer_.io_began(), ended);
+    meter_.SyncEnds(writer_.io_began(), ended, status);
     ++stats_.syncs;
   }
   if (!status.ok()) Fail(status);
@@ -290,6 +291,7 @@ void GroupCommit::Fail(const absl::Status& status) {
   CloseBuffer();  // for those that reserve without the lock
   failed_ = status.code();
   failure_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
+  if (events_ != nullptr) events_->Post(LogEventKind::kFailed, 0, StatusLocked());
   room_.NotifyAll();
   flusher_work_.NotifyOne();
 }

@@ -23,6 +23,7 @@
 #include "engine/commit_meter.h"
 #include "engine/cursor_set.h"
 #include "engine/durable_callbacks.h"
+#include "engine/event_dispatcher.h"
 #include "engine/group_buffer.h"
 #include "engine/group_writer.h"
 #include "engine/mutex.h"
@@ -48,8 +49,8 @@ class GroupCommit {
  public:
   using Callback = DurableCallbacks::Callback;
 
-  // `store` outlives this.
-  GroupCommit(const Options& options, SegmentStore* store);
+  // `store` and `events` outlive this; `events` may be nullptr.
+  GroupCommit(const Options& options, SegmentStore* store, EventDispatcher* events = nullptr);
   ~GroupCommit();
 
   // Appends go to `segment` at `end` from now on, the first one with the LSN behind `last_lsn`;
@@ -191,6 +192,7 @@ class GroupCommit {
   const uint64_t write_unit_;    // writes begin and end at multiples of this
   const uint64_t groups_limit_;  // what is behind it in a segment's file is for the index
   SegmentStore* const store_;
+  EventDispatcher* const events_;
   std::thread flusher_;
 
   mutable Mutex mutex_;

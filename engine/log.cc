@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/commit_watch.h"
+#include "engine/event_dispatcher.h"
 #include "engine/file_io.h"
 #include "engine/group_commit.h"
 #include "engine/log_cursor.h"
@@ -39,7 +40,11 @@ class LogImpl : public Log {
  public:
   // Takes memory, and touches no file before Start().
   LogImpl(FileSystem* fs, const std::string& directory, const Options& options)
-      : fs_(fs), options_(options), store_(fs, directory, options), commit_(options, &store_) {}
+      : fs_(fs),
+        options_(options),
+        events_(directory, options),
+        store_(fs, directory, options),
+        commit_(options, &store_, &events_) {}
 
   ~LogImpl() override { (void)Close(); }
 
@@ -54,16 +59,21 @@ class LogImpl : public Log {
     SegmentStoreCallbacks callbacks;
     callbacks.durable_point = [this] { return commit_.durable_point(); };
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
+    callbacks.on_rollover_wait = [this](auto waited, const absl::Status& status) {
+      const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
+      events_.Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros), status);
+    };
     try {
       options_.cursors = recovered.fresh.segment->header.cursors;
       if (options_.cursors) commit_.StartCursors(recovered.cursors);
+      events_.Start();
       commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
       store_.Start(std::move(recovered), std::move(callbacks));
     } catch (const std::system_error& error) {
       (void)commit_.Close();
       lock_.reset();
-      return absl::ResourceExhaustedError(
-          absl::StrCat("start the threads of the log: expected 2, found ", error.what()));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "start the threads of the log: expected 2, and 1 with on_event, found ", error.what()));
     }
     closed_ = false;
     return absl::OkStatus();
@@ -188,6 +198,7 @@ class LogImpl : public Log {
       close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
     }
     lock_.reset();
+    events_.Stop();
     return close_status_;
   }
 
@@ -289,6 +300,7 @@ class LogImpl : public Log {
   Options options_;  // as given; with cursors, if the log has them. Constant after Start().
   std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
+  EventDispatcher events_;
   SegmentStore store_;
   GroupCommit commit_;
   bool closed_ = true;  // before Start(), too; Close() is not called beside other calls

@@ -215,12 +215,14 @@ absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   };
   if (!lacking()) return absl::OkStatus();
   ++stats_.rollover_waits;
-  ++spare_waiters_;
+  if (spare_waiters_++ == 0) spare_wait_began_ = Clock::now();
   work_.NotifyOne();
   const uint64_t seen = asked_at_ = attempts_begun_;
   absl::Status status;
   while (status.ok() && lacking()) status = AwaitAttempt(seen);
-  --spare_waiters_;
+  if (--spare_waiters_ == 0 && callbacks_.on_rollover_wait != nullptr) {
+    callbacks_.on_rollover_wait(Clock::now() - spare_wait_began_, status);
+  }
   return status;
 }
 

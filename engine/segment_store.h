@@ -40,6 +40,9 @@ struct SegmentStoreCallbacks {
   std::function<DurablePoint()> durable_point;
   // A failed sync of a segment that holds records, or of CONTROL: the log must latch it.
   std::function<void(const absl::Status&)> on_failure;
+  // Threads waited so long for a spare segment, and the last of them got this. May be left out.
+  // Called under the store's lock: it must take none but its own.
+  std::function<void(std::chrono::steady_clock::duration, const absl::Status&)> on_rollover_wait;
 };
 
 // Thread-safe. Lock order: control_mutex_, then the group commit's mutex, then mutex_.
@@ -236,6 +239,7 @@ class SegmentStore {
   // for in the current segment.
   uint32_t space_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t spare_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
+  Clock::time_point spare_wait_began_ ABSL_GUARDED_BY(mutex_) = {};  // of the first of them
   uint64_t wanted_ ABSL_GUARDED_BY(mutex_) = 0;
   // How fast the writer fills and the thread writes zeros: to tell which of them wins. Bytes filled
   // before the current segment; what was filled in all when the last extension was planned, and

@@ -3,9 +3,11 @@
 #define SEAWALL_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/status.h"
 #include "seawall/file_system.h"
+#include "seawall/log_event.h"
 
 namespace seawall {
 
@@ -61,9 +63,17 @@ struct Options {
   // appended, at the latest, plus the time of a sync. 0: no interval. At most a day.
   uint64_t flush_interval_micros = 0;
 
-  // A write or sync of a group that takes as long as this is slow: Stats counts it. 0: none is. At
-  // most a day.
+  // A write or sync of a group that takes as long as this is slow: Stats counts it, and on_event is
+  // told. 0: none is. At most a day.
   uint64_t slow_sync_micros = 1000000;
+
+  // Called for each event (log_event.h), one after the other, in the order in which they happened,
+  // on a thread that the log has for nothing else, and never under a lock of the log. It may call
+  // the log, and may take its time: meanwhile up to 256 events wait, what comes on top (but
+  // kFailed) is lost, and a stall may be told late. It must not Close or destroy the log: both
+  // return when all events have been handed over. If it throws, the exception is swallowed, and
+  // that event counts as lost (Stats::events_lost). nullptr: no thread, no events.
+  std::function<void(const LogEvent&)> on_event;
 
   // Groups begin at multiples of this: 8, 512 or 4096. With 8, a write may touch a disk sector
   // that already holds acknowledged records, rewriting them with the same bytes; that is safe

@@ -49,6 +49,8 @@ struct Stats {
   // Those that have ended, and had taken Options::slow_sync_micros or longer.
   uint64_t slow_writes = 0;
   uint64_t slow_syncs = 0;
+  // Of which Options::on_event was not told, or threw at.
+  uint64_t events_lost = 0;
 
   // A group is what one write, and mostly one sync, commits: how many records shared it, and how
   // many bytes it has with its header and without padding.
