@@ -233,9 +233,10 @@ TEST_F(LogEventTest, ARolloverWithoutASpareIsToldOnceForAllThatWait) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([this] {
-      for (int i = 0; i < 10; ++i) EXPECT_TRUE(log_->Append(std::string(1000, 'x')).ok());
+      for (int i = 0; i < 20; ++i) EXPECT_TRUE(log_->Append(std::string(1000, 'x')).ok());
     });
   }
+  // Each has more than a segment holds.
   while (log_->stats().rollover_waits < 3) std::this_thread::yield();
   EXPECT_EQ(events_.Count(LogEventKind::kRolloverWait), 0);
   gate.LetGo();
