@@ -242,6 +242,90 @@ TEST_F(CursorTest, IsOverAfterClose) {
   EXPECT_TRUE(Fails(log->DropCursor("a"), StatusCode::kFailedPrecondition));
 }
 
+// ---- Damage
+
+std::string SegmentPath(Log* log) {
+  return "/data/log/" + SegmentName(log->stats().segments_created + 1);
+}
+
+// Where the cursors of a log of one segment stand when it is opened; or why it is not.
+absl::StatusOr<Lsn> PositionAfter(CrashFileSystem* disk, Options options) {
+  options.file_system = disk;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open("/data/log", options);
+  if (!log.ok()) return log.status();
+  const Lsn position = (*log)->cursors()[0].position;
+  disk->Freeze();
+  return position;
+}
+
+TEST_F(CursorTest, DamageToASlotIsHarmlessOrTold) {
+  options_.segment_bytes = 128 << 10;
+  std::unique_ptr<Log> log = MustOpen();
+  const std::string path = SegmentPath(log.get());
+  std::unique_ptr<Cursor> cursor = MustOpenCursor(log.get(), "a");
+  Fill(log.get(), 3, 10);
+  ASSERT_OK(cursor->Advance(1));
+  ASSERT_OK(cursor->Advance(2));
+  const auto damaged = [&](CrashFileSystem* from, std::initializer_list<uint64_t> slots) {
+    std::unique_ptr<CrashFileSystem> disk = from->Capture().Kill();
+    for (uint64_t slot : slots) {
+      EXPECT_EQ(disk->ZeroBytes(path, kSegmentHeaderBytes + slot * kCursorSlotBytes, 16), 0);
+    }
+    return PositionAfter(disk.get(), options_);
+  };
+  // Not closed: the newest slot may be a write that a crash tore, both may not.
+  int older = 0;
+  for (uint64_t slot : {0, 1}) {
+    const absl::StatusOr<Lsn> position = damaged(&fs_, {slot});
+    ASSERT_OK(position);
+    EXPECT_GE(*position, 1u);
+    older += *position == 1 ? 1 : 0;
+  }
+  EXPECT_EQ(older, 1);
+  EXPECT_TRUE(Fails(damaged(&fs_, {0, 1}), StatusCode::kDataLoss, {path, "4096", "cursors"}));
+  // Closed: it stands in both.
+  ASSERT_OK(log->Close());
+  for (uint64_t slot : {0, 1}) {
+    const absl::StatusOr<Lsn> position = damaged(&fs_, {slot});
+    ASSERT_OK(position);
+    EXPECT_EQ(*position, 2u);
+  }
+  EXPECT_TRUE(Fails(damaged(&fs_, {0, 1}), StatusCode::kDataLoss, {path, "4096", "cursors"}));
+}
+
+TEST_F(CursorTest, AnOlderTableThanControlKnowsIsDamage) {
+  std::unique_ptr<Log> log = MustOpen();
+  std::unique_ptr<Cursor> cursor = MustOpenCursor(log.get(), "a");
+  Fill(log.get(), 20);
+  ASSERT_OK(cursor->Advance(10));
+  ASSERT_OK(cursor->Advance(12));
+  ASSERT_OK(log->TrimBefore(5));  // writes CONTROL
+  std::string path;
+  for (const std::string& file : fs_.AllFiles()) {
+    std::string bytes;
+    SegmentHeader header;
+    uint32_t version = 0;
+    if (fs_.GetFile(file, &bytes) == 0 && bytes.size() >= kSegmentHeaderBytes &&
+        DecodeSegmentHeader(bytes.data(), &header, &version) == DecodeResult::kValid &&
+        header.state == SegmentState::kBegun && file > path) {
+      path = file;
+    }
+  }
+  int told = 0;
+  for (uint64_t slot : {0, 1}) {
+    std::unique_ptr<CrashFileSystem> disk = fs_.Capture().Kill();
+    ASSERT_EQ(disk->ZeroBytes(path, kSegmentHeaderBytes + slot * kCursorSlotBytes, 16), 0);
+    const absl::StatusOr<Lsn> position = PositionAfter(disk.get(), options_);
+    if (position.ok()) {
+      EXPECT_EQ(*position, 12u);
+      continue;
+    }
+    EXPECT_TRUE(Fails(position, StatusCode::kDataLoss, {path, "expected table", "control file"}));
+    ++told;
+  }
+  EXPECT_EQ(told, 1);
+}
+
 // ---- What it costs
 
 // Counts writes and syncs of segments.

@@ -257,6 +257,30 @@ TEST_F(ToolTest, StatCountsWhatIsThere) {
               AllOf(HasSubstr("on average"), HasSubstr("last       300")));
 }
 
+TEST_F(ToolTest, StatListsCursors) {
+  {
+    Options options;
+    options.cursors = true;
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(log_, options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    absl::StatusOr<std::unique_ptr<Cursor>> billing = (*log)->OpenCursor("billing");
+    ASSERT_TRUE(billing.ok()) << billing.status();
+    ASSERT_TRUE((*log)->OpenCursor("search").ok());
+    for (int i = 0; i < 9; ++i) ASSERT_TRUE((*log)->AppendDurable("x").ok());
+    ASSERT_TRUE((*billing)->Advance(8).ok());
+  }
+  EXPECT_THAT(RunTool({"stat", log_}).out,
+              AllOf(HasSubstr("cursor     billing: at 8, 1 record behind, holds what is from 9 on"),
+                    HasSubstr("cursor     search: at 0, 9 records behind")));
+  const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", log_}).out);
+  EXPECT_EQ(stat["cursors"].size(), 2u);
+  EXPECT_EQ(stat["cursors"][0]["name"], "billing");
+  EXPECT_EQ(stat["cursors"][0]["lsn"], 8);
+  EXPECT_EQ(stat["cursors"][1]["behind"], 9);
+  EXPECT_EQ(RunTool({"verify", log_}).code, 0);
+  EXPECT_EQ(RunTool({"dump", log_}).code, 0);
+}
+
 TEST_F(ToolTest, OneIsNoPlural) {
   MakeLog(1);
   EXPECT_THAT(RunTool({"verify", log_}).out,

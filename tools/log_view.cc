@@ -237,6 +237,7 @@ absl::StatusOr<LogView> LoadLogView(const std::string& directory) {
     view.report = plan->report;
     view.control = plan->control;
     view.segments = std::move(plan->segments);
+    view.cursors = std::move(plan->cursors.cursors);
     return view;
   }
   if (!absl::IsDataLoss(plan.status())) return plan.status();

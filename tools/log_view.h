@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/control_file.h"
+#include "engine/cursor_table.h"
 #include "engine/format.h"
 #include "engine/segment.h"
 #include "seawall/file_system.h"
@@ -65,6 +66,7 @@ struct LogView {
   absl::Status opens;
   RecoveryReport report;  // if opens.ok()
   std::optional<ControlBlock> control;
+  std::vector<CursorPosition> cursors;  // if opens.ok()
   // Oldest first. If opens.ok(), each with its end. Otherwise those of which a header is left; one
   // whose end is not known is not sealed().
   std::vector<SegmentRef> segments;

@@ -1,4 +1,5 @@
 // seawall stat: what a log consists of.
+#include <algorithm>
 #include <cstdio>
 
 #include "absl/flags/flag.h"
@@ -23,6 +24,9 @@ Usage: seawall stat [--json] DIR
 "durable" is the last LSN that the files prove to be durable. For a log that is not closed, records
 after it were found whole; its writer may know more of them to be durable, and opening the log makes
 them so.
+
+"cursor" is a consumer whose position is kept with the log, and how many records it is behind. What is
+above it is not trimmed.
 
 A group is what one write and one sync committed: its average size says how well group commit works.
 "file" is a segment's length on disk, zeros written ahead included; "used" is what groups fill.
@@ -133,6 +137,11 @@ double PerGroup(uint64_t sum, uint64_t groups) {
   return groups == 0 ? 0 : static_cast<double>(sum) / static_cast<double>(groups);
 }
 
+// Beside a live writer, the cursor may be ahead of the end as it was seen.
+uint64_t Behind(const LogView& view, const CursorPosition& cursor) {
+  return view.report.last_lsn - std::min(view.report.last_lsn, cursor.lsn);
+}
+
 Json ControlJson(const ControlBlock& control) {
   Json entries = Json::array();
   for (const ControlEntry& entry : control.entries) {
@@ -182,6 +191,13 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
   json["file_bytes"] = stat.file_bytes;
   json["spares"] = stat.spares;
   if (view.control.has_value()) json["control"] = ControlJson(*view.control);
+  if (view.opens.ok()) {
+    json["cursors"] = Json::array();
+    for (const CursorPosition& cursor : view.cursors) {
+      json["cursors"].push_back(
+          {{"name", cursor.name}, {"lsn", cursor.lsn}, {"behind", Behind(view, cursor)}});
+    }
+  }
   json["segments"] = Json::array();
   for (const SegmentStat& segment : stat.segments) json["segments"].push_back(SegmentJson(segment));
   output->WriteLine(ToLine(json));
@@ -203,6 +219,16 @@ void PrintControl(const ControlBlock& control, Output* output) {
                           control.closed ? ", closed" : ", not closed",
                           prepared.empty() ? "" : ", prepared ", prepared),
              output);
+}
+
+void PrintCursors(const LogView& view, Output* output) {
+  for (const CursorPosition& cursor : view.cursors) {
+    PrintField("cursor",
+               absl::StrCat(cursor.name, ": at ", cursor.lsn, ", ",
+                            FormatCount(Behind(view, cursor), "record"),
+                            " behind, holds what is from ", cursor.lsn + 1, " on"),
+               output);
+  }
 }
 
 void PrintTable(const LogStat& stat, Output* output) {
@@ -246,6 +272,7 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
                           FormatCount(stat.spares, "spare")),
              output);
   if (view.control.has_value()) PrintControl(*view.control, output);
+  PrintCursors(view, output);
   PrintTable(stat, output);
 }
 
