@@ -93,7 +93,7 @@ TEST_F(ClientsTest, HiredisTypes) {
   EXPECT_EQ(client({"LRANGE", "l", "0", "-1"}), "[a " + binary + "]");
   EXPECT_EQ(client({"GET", "none"}), "(nil)");
   EXPECT_EQ(client({"SET", "large", std::string(3 << 20, 'x')}), "OK");
-  EXPECT_EQ(client({"GET", "large"}), std::string(3 << 20, 'x'));
+  EXPECT_TRUE(client({"GET", "large"}) == std::string(3 << 20, 'x'));
   EXPECT_EQ(client({"MULTI"}), "OK");
   EXPECT_EQ(client({"INCR", "n"}), "QUEUED");
   EXPECT_EQ(client({"EXEC"}), "[1]");

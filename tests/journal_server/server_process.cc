@@ -127,6 +127,8 @@ std::string ServerProcess::output() const { return ReadAll(directory_ + "/output
 
 Client::Client(const std::string& socket) : context_(redisConnectUnix(socket.c_str())) {
   EXPECT_TRUE(context_ != nullptr && context_->err == 0);
+  // A test that waits in vain fails, and says where.
+  redisSetTimeout(context_.get(), {30, 0});
 }
 
 void Client::Send(const std::vector<std::string>& words) {
