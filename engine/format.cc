@@ -15,6 +15,7 @@ namespace {
 // "SEAWALSG", "SEAWALCT" as they appear in a hex dump.
 constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
 constexpr uint64_t kControlMagic = 0x54434c4157414553;
+constexpr uint64_t kWatermarkMagic = 0x4d574c4157414553;  // "SEAWALWM"
 
 constexpr uint64_t kSegmentHeaderUsedBytes = 112;
 constexpr uint64_t kControlUsedBytes = 296;
@@ -319,6 +320,35 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   }
   const bool good = AreNumbers({block->sequence, block->first_generation, block->tail_generation,
                                 block->durable_lsn, block->closed_end, block->cursor_sequence});
+  return good ? DecodeResult::kValid : DecodeResult::kInvalid;
+}
+
+void EncodeWatermark(const WatermarkBlock& block, char* to) {
+  PutU64(to + 16, block.log_id[0]);
+  PutU64(to + 24, block.log_id[1]);
+  PutU64(to + 32, block.sequence);
+  PutU64(to + 40, block.generation);
+  PutU64(to + 48, block.end);
+  PutU64(to + 56, block.durable_lsn);
+  PutU64(to + 64, block.cuts);
+  PutU64(to + 72, block.first_cut);
+  PutU64(to + 80, block.cut_generation);
+  SealSector(kWatermarkMagic, kWatermarkBytes, to);
+}
+
+DecodeResult DecodeWatermark(const char* from, WatermarkBlock* block, uint32_t* found_version) {
+  const DecodeResult result = CheckSector(from, kWatermarkMagic, kWatermarkBytes, found_version);
+  if (result != DecodeResult::kValid) return result;
+  block->log_id = {GetU64(from + 16), GetU64(from + 24)};
+  block->sequence = GetU64(from + 32);
+  block->generation = GetU64(from + 40);
+  block->end = GetU64(from + 48);
+  block->durable_lsn = GetU64(from + 56);
+  block->cuts = GetU64(from + 64);
+  block->first_cut = GetU64(from + 72);
+  block->cut_generation = GetU64(from + 80);
+  const bool good = AreNumbers({block->sequence, block->generation, block->end, block->durable_lsn,
+                                block->cuts, block->first_cut, block->cut_generation});
   return good ? DecodeResult::kValid : DecodeResult::kInvalid;
 }
 

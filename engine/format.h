@@ -209,6 +209,30 @@ struct ControlBlock {
 void EncodeControlBlock(const ControlBlock& block, char* slot);
 DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t* found_version);
 
+// ---- Watermark: what readers in other processes may see. Never synced; recovery does not read it.
+
+inline constexpr uint64_t kWatermarkBytes = 96;
+
+struct WatermarkBlock {
+  LogId log_id = {};
+  uint64_t sequence = 0;
+  // Of segment `generation`, what is before `end` is durable: the records up to durable_lsn.
+  uint64_t generation = 0;
+  uint64_t end = 0;
+  Lsn durable_lsn = 0;
+  // Truncations so far; the first record that the last one gave up, 0 for all; and the generation
+  // that was written to before. While that equals `generation`, the truncation is under way.
+  uint64_t cuts = 0;
+  Lsn first_cut = 0;
+  uint64_t cut_generation = 0;
+
+  bool cut_under_way() const { return cuts > 0 && generation <= cut_generation; }
+};
+
+// Fills kWatermarkBytes.
+void EncodeWatermark(const WatermarkBlock& block, char* to);
+DecodeResult DecodeWatermark(const char* from, WatermarkBlock* block, uint32_t* found_version);
+
 }  // namespace seawall
 
 #endif  // SEAWALL_ENGINE_FORMAT_H_

@@ -536,6 +536,7 @@ absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
       begins_segment_ = false;
       roll_over_ = false;
       durable_lsn_ = written_lsn_ = closed_lsn_ = lsn;
+      watch_.Forget();
       if (with_cursors) {
         cursors_.Cut(lsn, reset, std::move(table));
         HoldForCursors();

@@ -19,6 +19,7 @@
 #include "engine/random_read.h"
 #include "engine/recovery.h"
 #include "engine/segment_store.h"
+#include "engine/watermark_file.h"
 
 namespace seawall {
 namespace {
@@ -44,7 +45,8 @@ class LogImpl : public Log {
         options_(options),
         events_(directory, options),
         store_(fs, directory, options),
-        commit_(options, &store_, &events_) {}
+        commit_(options, &store_, &events_),
+        watermark_(fs, directory, &commit_) {}
 
   ~LogImpl() override { (void)Close(); }
 
@@ -58,6 +60,8 @@ class LogImpl : public Log {
     const uint64_t digest = recovered.fresh.digest;
     SegmentStoreCallbacks callbacks;
     callbacks.durable_point = [this] { return commit_.durable_point(); };
+    callbacks.before_cut = [this](Lsn first_cut) { watermark_.AnnounceCut(first_cut); };
+    const LogId log_id = recovered.control.log_id;
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
     callbacks.on_rollover_wait = [this](auto waited, const absl::Status& status) {
       const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
@@ -69,11 +73,12 @@ class LogImpl : public Log {
       events_.Start();
       commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
       store_.Start(std::move(recovered), std::move(callbacks));
+      watermark_.Start(log_id);
     } catch (const std::system_error& error) {
       (void)commit_.Close();
       lock_.reset();
       return absl::ResourceExhaustedError(absl::StrCat(
-          "start the threads of the log: expected 2, and 1 with on_event, found ", error.what()));
+          "start the threads of the log: expected 3, and 1 with on_event, found ", error.what()));
     }
     closed_ = false;
     return absl::OkStatus();
@@ -193,6 +198,7 @@ class LogImpl : public Log {
     if (closed_) return close_status_;
     closed_ = true;
     close_status_ = commit_.Close();
+    watermark_.Stop();
     store_.Stop();
     if (close_status_.ok()) {
       close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
@@ -202,7 +208,11 @@ class LogImpl : public Log {
     return close_status_;
   }
 
-  Stats stats() const override { return commit_.stats(); }
+  Stats stats() const override {
+    Stats stats = commit_.stats();
+    stats.watermark_failures = watermark_.failures();
+    return stats;
+  }
 
  private:
   // An error that was latched on the way is told as all later calls will tell it.
@@ -303,6 +313,7 @@ class LogImpl : public Log {
   EventDispatcher events_;
   SegmentStore store_;
   GroupCommit commit_;
+  WatermarkPublisher watermark_;
   bool closed_ = true;  // before Start(), too; Close() is not called beside other calls
   absl::Status close_status_;
 };

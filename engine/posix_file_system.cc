@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/inotify_watch.h"
 #include "seawall/file_system.h"
 
 namespace seawall {
@@ -63,6 +64,7 @@ class PosixFile : public File {
     return 0;
   }
   int TryLock() override { return ErrorOf(flock(fd_, LOCK_EX | LOCK_NB)); }
+  int TryLockShared() override { return ErrorOf(flock(fd_, LOCK_SH | LOCK_NB)); }
   int Unlock() override { return ErrorOf(flock(fd_, LOCK_UN)); }
   int Truncate(uint64_t bytes) override {
     return ErrorOf(ftruncate(fd_, static_cast<off_t>(bytes)));
@@ -130,6 +132,12 @@ class PosixFileSystem : public FileSystem {
     int error = ErrorOf(fsync(fd));
     close(fd);
     return error;
+  }
+
+  bool CanBeFollowed() override { return true; }
+  int Watch(const std::string& directory, const std::string& name,
+            std::unique_ptr<FileWatch>* watch) override {
+    return NewInotifyWatch(directory, name, watch);
   }
 };
 

@@ -299,7 +299,8 @@ absl::StatusOr<RecoveryPlan> PlanRecovery(FileSystem* fs, const std::string& dir
   return Planner(fs, directory, /*live=*/false).Plan(carry_small_tail);
 }
 
-absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory) {
+absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory,
+                                          bool carry_small_tail) {
   // A writer that trims, rolls over, closes or opens makes one of our looks stale, but not several
   // with the same result: what is found missing or torn is believed when it stays. The other bound
   // is for a disk that gives other bytes each time.
@@ -309,7 +310,7 @@ absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& dir
   absl::StatusOr<RecoveryPlan> plan = absl::UnknownError("");
   for (int i = 0, same = 0; i < kLooks && same < kSameLooks; ++i) {
     // As a writer would: what it refuses to open is refused here.
-    plan = Planner(fs, directory, /*live=*/true).Plan(/*carry_small_tail=*/true);
+    plan = Planner(fs, directory, /*live=*/true).Plan(carry_small_tail);
     std::string found = DoubtfulFinding(plan);
     if (found.empty()) break;
     same = found == finding ? same + 1 : 1;

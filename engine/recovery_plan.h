@@ -52,7 +52,8 @@ absl::StatusOr<RecoveryPlan> PlanRecovery(FileSystem* fs, const std::string& dir
 
 // A plan for reading only, perhaps beside a live writer: NotFound if there is no log. Errors as
 // PlanRecovery, but what a writer at work can look like is believed only when it stays.
-absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory);
+absl::StatusOr<RecoveryPlan> PlanReadOnly(FileSystem* fs, const std::string& directory,
+                                          bool carry_small_tail = true);
 
 }  // namespace seawall
 

@@ -21,6 +21,7 @@ namespace seawall {
 inline constexpr char kControlName[] = "CONTROL";
 inline constexpr char kControlTemporaryName[] = "CONTROL.new";
 inline constexpr char kLockName[] = "LOCK";
+inline constexpr char kWatermarkName[] = "WATERMARK";
 
 // "0000000000000042.seg": decimal, so that names sort as generations do.
 std::string SegmentName(uint64_t generation);

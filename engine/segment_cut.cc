@@ -108,6 +108,7 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
   absl::StatusOr<FreshSegment> fresh = PrepareFresh(
       fs_, directory_, options_, header, source.from < source.to ? &source : nullptr, cursors);
   if (!fresh.ok()) return RefuseOrFail(fresh.status());
+  if (callbacks_.before_cut) callbacks_.before_cut(first_cut);
   absl::Status status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
   Replace(std::move(kept), first_cut, *fresh);

@@ -38,6 +38,8 @@ struct DurablePoint {
 struct SegmentStoreCallbacks {
   // What CONTROL may say. Called without the store's locks.
   std::function<DurablePoint()> durable_point;
+  // A truncation or a Reset is about to be made durable; its first record, 0 for all. May be empty.
+  std::function<void(Lsn first_cut)> before_cut;
   // A failed sync of a segment that holds records, or of CONTROL: the log must latch it.
   std::function<void(const absl::Status&)> on_failure;
   // Threads waited so long for a spare segment, and the last of them got this. May be left out.

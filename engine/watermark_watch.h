@@ -39,6 +39,10 @@ class WatermarkWatch {
     place.told = lsn;
     return (moved || always) && place.followers.load(std::memory_order_relaxed) > 0;
   }
+  // The next Take() has something to tell, whatever the watermark is. Under the lock.
+  void Forget() {
+    for (Place& place : places_) place.told = ~Lsn{0};
+  }
   // Also for who wants one follower to look again: the others do so in vain.
   void Wake(Durability level);
 

@@ -49,6 +49,9 @@ class File {
   // flock(2) with LOCK_EX | LOCK_NB: EWOULDBLOCK when another open file holds it. The lock goes
   // with the file; but a child process, forked meanwhile, has the same open file and keeps it.
   virtual int TryLock() = 0;
+  // flock(2) with LOCK_SH | LOCK_NB: EWOULDBLOCK while another open file holds TryLock()'s. A file
+  // that is open for reading only will do. EOPNOTSUPP where there is no such call.
+  virtual int TryLockShared() { return EOPNOTSUPP; }
   // flock(2) with LOCK_UN: for all processes that have this open file. OK without a lock.
   virtual int Unlock() = 0;
   // ftruncate(2). Used on the LOCK file only; a segment is never shortened.
@@ -69,6 +72,20 @@ struct FileInfo {
   bool is_directory = false;
   bool is_regular = false;
   uint64_t bytes = 0;
+};
+
+// Tells that a file was written to, or that names in its directory came or went. One thread waits;
+// any may call Wake().
+class FileWatch {
+ public:
+  virtual ~FileWatch() = default;
+
+  // Returns after a change since the watch was made or since the last call, or after
+  // `timeout_micros`, or Wake(), or for no reason. An errno value; then the caller looks from time
+  // to time instead.
+  virtual int Wait(uint64_t timeout_micros) = 0;
+  // Ends the Wait() under way, or the next one.
+  virtual void Wake() = 0;
 };
 
 // Names and directories. All functions return an errno value, 0 for success. Thread-safe.
@@ -93,6 +110,17 @@ class FileSystem {
   virtual int RemoveDirectory(const std::string& path) = 0;
   // fsync(2) of the directory itself: makes creations, renames and unlinks in it durable.
   virtual int SyncDirectory(const std::string& directory) = 0;
+
+  // For Reader::Follow(). Whether readers in other processes can be told of what is written here:
+  // files have TryLockShared(), and what one process writes another one reads. Only then does a log
+  // publish its watermark (a file of that name).
+  virtual bool CanBeFollowed() { return false; }
+  // inotify(7) on the file, which may not be there yet, and on the directory that it is in.
+  // EOPNOTSUPP where there is none: who follows looks from time to time then.
+  virtual int Watch(const std::string& /*directory*/, const std::string& /*name*/,
+                    std::unique_ptr<FileWatch>* /*watch*/) {
+    return EOPNOTSUPP;
+  }
 
   // The operating system's file system. Lives as long as the process.
   static FileSystem* Posix();

@@ -19,8 +19,8 @@ enum class ReadLimit {
   kWritten,  // also records that a power loss may still take back
 };
 
-// Reads records in LSN order and checks every checksum. Made by Log::NewReader, or by
-// Reader::OpenReadOnly for a log that this process does not write.
+// Reads records in LSN order and checks every checksum. Made by Log::NewReader, or, for a log that
+// this process does not write, by Reader::OpenReadOnly, or Reader::Follow to go on with it.
 //
 //   while (reader->Next(&record)) Use(record);
 //   if (!reader->status().ok()) ...  // damage or a failed read: never taken for the end
@@ -81,6 +81,26 @@ class Reader {
   static absl::StatusOr<std::unique_ptr<Reader>> OpenReadOnly(const std::string& directory,
                                                               Lsn from = 0,
                                                               FileSystem* file_system = nullptr);
+
+  // Opens the log in `directory` as OpenReadOnly does, but to follow it, with Wait(), while another
+  // process writes it. Only what is durable is seen: up to the watermark that the writer publishes
+  // in the file WATERMARK, which a reader learns of by inotify(7); the log is not read again. It
+  // sees the last commit at once, or up to 0.1 s later if it came as the first reader to follow.
+  // Where inotify does not work, it looks every 10 ms, and every 250 ms where it does but tells
+  // nothing.
+  //
+  // The writer may come later, go, crash and come back: the reader goes on when the next one has
+  // recovered the log (records that a killed writer acknowledged in its last 0.1 s may be seen only
+  // then). What ends it, in Wait() and Next():
+  //   OutOfRange          overtaken by a trim: names the first record; or a truncation or Reset
+  //   gave
+  //                       up what it had come to. Several of these, while it did not look, end it
+  //                       even if they did not go that far.
+  //   NotFound            the log was deleted
+  //   FailedPrecondition  another log stands in its place
+  // Any number of readers, in any processes of this machine. Needs read permission only.
+  static absl::StatusOr<std::unique_ptr<Reader>> Follow(const std::string& directory, Lsn from = 0,
+                                                        FileSystem* file_system = nullptr);
 };
 
 }  // namespace seawall

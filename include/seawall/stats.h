@@ -38,8 +38,9 @@ struct Stats {
   uint64_t index_write_failures = 0;
   uint64_t index_scans = 0;
   uint64_t waiters = 0;    // threads waiting now
-  uint64_t followers = 0;  // readers in Reader::Wait() now
-  bool failed = false;     // an error is latched: the log takes no more until it is reopened
+  uint64_t followers = 0;  // in Reader::Wait() now; the one that publishes WATERMARK is among them
+  uint64_t watermark_failures = 0;  // WATERMARK could not be written: only other processes miss it
+  bool failed = false;  // an error is latched: the log takes no more until it is reopened
 
   // What is in flight: for how long the write of a group, or its sync, has been running; at least 1
   // then, 0 if none is. A disk that stalls is seen here while it stalls. (A write's age includes
