@@ -171,8 +171,8 @@ absl::StatusOr<Input> OpenInput(const std::vector<std::string>& arguments) {
 
 // A name that a log, or the crash of one that was being created, leaves in its directory.
 bool BelongsToALog(const std::string& name) {
-  return name == kLockName || name == kControlName || name == kControlTemporaryName ||
-         ParseSegmentName(name).has_value();
+  return name == kLockName || name == kWatermarkName || name == kControlName ||
+         name == kControlTemporaryName || ParseSegmentName(name).has_value();
 }
 
 // A log has a directory of its own. One that was mistyped gets no log among its files.
