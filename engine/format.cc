@@ -333,11 +333,11 @@ void EncodeWatermark(const WatermarkBlock& block, char* to) {
   PutU64(to + 64, block.cuts);
   PutU64(to + 72, block.first_cut);
   PutU64(to + 80, block.cut_generation);
-  SealSector(kWatermarkMagic, kWatermarkBytes, to);
+  SealSector(kWatermarkMagic, kWatermarkBytes, 0, to);
 }
 
 DecodeResult DecodeWatermark(const char* from, WatermarkBlock* block, uint32_t* found_version) {
-  const DecodeResult result = CheckSector(from, kWatermarkMagic, kWatermarkBytes, found_version);
+  const DecodeResult result = CheckSector(from, kWatermarkMagic, kWatermarkBytes, 0, found_version);
   if (result != DecodeResult::kValid) return result;
   block->log_id = {GetU64(from + 16), GetU64(from + 24)};
   block->sequence = GetU64(from + 32);

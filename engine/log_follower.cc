@@ -224,9 +224,10 @@ absl::Status FollowedLog::Append(const SegmentFile& successor) {
   tail.generation = header.generation;
   tail.salt = header.salt;
   tail.base_lsn = header.base_lsn;
+  tail.groups_begin = header.groups_begin();
   segments_.push_back(std::move(tail));
   tail_lsn_ = header.base_lsn - 1;
-  tail_end_ = kSegmentHeaderBytes;
+  tail_end_ = header.groups_begin();
   return absl::OkStatus();
 }
 
