@@ -136,6 +136,10 @@ Judge::Found Judge::OpenToWrite(CrashFileSystem* disk, std::unique_ptr<Log>* log
   if (!opened.ok()) return found;
   found.opened = true;
   *log = std::move(*opened);
+  found.knows_cursors = true;
+  for (const CursorInfo& cursor : (*log)->cursors()) {
+    found.contents.cursors[cursor.name] = cursor.position;
+  }
   absl::StatusOr<std::unique_ptr<Reader>> reader = (*log)->NewReader((*log)->first_lsn());
   if (!reader.ok()) {
     found.wrong = absl::StrCat("no reader: ", reader.status().ToString());
@@ -189,10 +193,15 @@ Outcome Judge::Classify(const Found& found, std::string* wrong) {
     return found.opened ? kDetectedAtRead : kDetectedAtOpen;
   }
   World without_end = subject_.world;
+  if (!found.knows_cursors) without_end.cursors.clear();  // a reader has none
   *wrong = Violation(without_end, found.contents);
   if (wrong->empty()) return kHarmless;
   // A prefix all the same?
   without_end.acknowledged = 0;
+  for (auto& [name, cursor] : without_end.cursors) {
+    cursor.acknowledged = 0;
+    cursor.may_be_gone = true;
+  }
   *wrong = Violation(without_end, found.contents);
   if (!wrong->empty()) return kOutcomes;
   const Lsn proven = HighestProof(subject_, Damaged());

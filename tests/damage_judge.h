@@ -29,6 +29,7 @@ class Judge {
     absl::Status status;  // of opening, or of reading
     bool opened = false;
     Contents contents;  // what was returned before the end or the error
+    bool knows_cursors = false;
     std::string wrong;
   };
 

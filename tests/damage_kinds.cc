@@ -41,7 +41,10 @@ Layout LayoutOf(const std::string& path, const std::string& bytes) {
   mark(kHeaderCopyOffset, 112);
   SegmentHeader header;
   if (!HeaderOf(bytes, &header)) return layout;
-  uint64_t at = kSegmentHeaderBytes;
+  uint64_t at = header.groups_begin();
+  for (uint64_t slot = kSegmentHeaderBytes; slot < at; slot += kCursorSlotBytes) {
+    mark(slot, 32 + 2 * 56);  // two cursors; the checksum is over the zeros, too
+  }
   layout.end = at;
   GroupHeader group;
   uint64_t checksum;

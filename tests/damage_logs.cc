@@ -60,6 +60,8 @@ class Writer {
   void AppendBatch(size_t records, size_t bytes) {
     Expect(model_->AppendBatch(records, bytes, Durability::kDurable));
   }
+  void OpenCursor(const std::string& name) { Expect(model_->OpenCursor(name)); }
+  void Advance(const std::string& name, Lsn lsn) { Expect(model_->AdvanceCursor(name, lsn)); }
   void Sync() { Expect(model_->Wait(Durability::kDurable)); }
   void Trim(Lsn lsn) { Expect(model_->TrimBefore(lsn)); }
   void Truncate(Lsn lsn) { Expect(model_->TruncateAfter(lsn)); }
@@ -285,6 +287,44 @@ Subject Truncated() {
   writer.Append(30);
   writer.Kill();
   return writer.Finish("unclosed, truncated back twice");
+}
+
+namespace {
+
+// Two cursors over two rollovers, the first of which are trimmed.
+void WriteCursors(Writer* writer) {
+  writer->OpenCursor("a");
+  for (size_t i = 1; i <= 8; ++i) {
+    writer->Append(i * 9);
+    if (i == 2) writer->OpenCursor("b");
+    if (i % 2 == 0) writer->Advance("a", i);
+  }
+  writer->Advance("b", 5);
+  writer->Trim(8);
+  writer->Append(10);
+  writer->Advance("a", 9);
+}
+
+void WithCursors(Options* options) {
+  FewBytesPerBlock(options);
+  options->cursors = true;
+  options->segment_bytes = 24 << 10;
+}
+
+}  // namespace
+
+Subject CursorsUnclosed() {
+  Writer writer(WithCursors);
+  WriteCursors(&writer);
+  writer.Kill();
+  return writer.Finish("unclosed, with cursors");
+}
+
+Subject CursorsClosed() {
+  Writer writer(WithCursors);
+  WriteCursors(&writer);
+  writer.Close();
+  return writer.Finish("closed, with cursors");
 }
 
 Subject BigUnclosed() {

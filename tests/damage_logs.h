@@ -66,6 +66,8 @@ Subject RecoveredAndWritten();
 Subject ClosedTwice();
 Subject TrimmedAndRecycled();
 Subject Truncated();
+Subject CursorsUnclosed();
+Subject CursorsClosed();
 Subject BigUnclosed();
 Subject BigClosed();
 Subject BigRecovered();

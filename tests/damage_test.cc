@@ -164,6 +164,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"ClosedTwice", ClosedTwice, false, Subject::kUsual},
                       Case{"TrimmedAndRecycled", TrimmedAndRecycled, true, Subject::kUsual},
                       Case{"Truncated", Truncated, true, Subject::kUsual},
+                      Case{"CursorsUnclosed", CursorsUnclosed, true, Subject::kUsual},
+                      Case{"CursorsClosed", CursorsClosed, false, Subject::kUsual},
                       Case{"BigUnclosed", BigUnclosed, true, Subject::kCoarse},
                       Case{"BigClosed", BigClosed, false, Subject::kCoarse},
                       Case{"BigRecovered", BigRecovered, true, Subject::kCoarse}),
