@@ -301,6 +301,8 @@ void WriteCursors(Writer* writer) {
   }
   writer->Advance("b", 5);
   writer->Trim(8);
+  const std::string first = absl::StrCat(kDirectory, "/", SegmentName(1));
+  writer->AwaitFiles([&](const Files& files) { return files.count(first) == 0; });
   writer->Append(10);
   writer->Advance("a", 9);
 }
