@@ -37,6 +37,7 @@ Command StatCommand();
 Command AppendCommand();
 Command ProbeCommand();
 Command RepairCommand();
+Command TailCommand();
 
 // Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
 // what its code suggests for a log.

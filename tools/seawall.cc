@@ -51,8 +51,8 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {DumpCommand(),   VerifyCommand(), StatCommand(),
-          AppendCommand(), ProbeCommand(),  RepairCommand()};
+  return {DumpCommand(),  VerifyCommand(), StatCommand(), AppendCommand(),
+          ProbeCommand(), RepairCommand(), TailCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {
