@@ -208,6 +208,8 @@ class LogImpl : public Log {
     return close_status_;
   }
 
+  RetentionReport retention_report() override { return store_.retention_report(); }
+
   Stats stats() const override {
     Stats stats = commit_.stats();
     stats.watermark_failures = watermark_.failures();

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/format.h"
+#include "engine/retention.h"
 
 namespace seawall {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr uint64_t kMinSegmentBytes = uint64_t{16} << 10;
 constexpr uint64_t kMaxSegmentBytes = uint64_t{1} << 30;
 constexpr uint32_t kMaxBuffers = 64;
+constexpr uint64_t kMaxRetainMicros = uint64_t{100} * 365 * 24 * 60 * 60 * 1000 * 1000;
 constexpr uint64_t kMaxIntervalMicros = uint64_t{24} * 60 * 60 * 1000 * 1000;
 // One control entry is the active segment's, one that of a spare that is being made.
 constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
@@ -56,6 +58,19 @@ absl::Status Options::Validate() const {
           max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,
           " with buffer_bytes ", buffer_bytes, cursors ? ", cursors" : "", " and segment_bytes ",
           segment_bytes);
+  }
+  check(retain_micros <= kMaxRetainMicros, "retain_micros is ", retain_micros,
+        ", expected at most ", kMaxRetainMicros);
+  if (problems.empty() && max_log_bytes > 0) {
+    const uint64_t least = kOtherFilesBytes + 3 * segment_bytes;
+    check(max_log_bytes >= least, "max_log_bytes is ", max_log_bytes, ", expected at least ", least,
+          " with segment_bytes ", segment_bytes,
+          ": one that is written, the next one, one for the next opening, and CONTROL");
+    // What retention keeps, the segment that it rounds up to, and the three above.
+    const uint64_t room = max_log_bytes - std::min(max_log_bytes, least + segment_bytes);
+    check(retain_bytes <= room || retain_bytes == 0, "retain_bytes is ", retain_bytes,
+          ", expected at most ", room, " with max_log_bytes ", max_log_bytes, " and segment_bytes ",
+          segment_bytes, ": appends would be refused before anything goes");
   }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("options: ", absl::StrJoin(problems, "; ")));

@@ -185,7 +185,8 @@ absl::Status Planner::DecideEnd(const TailScan& scan) {
   }
   plan_.segments.push_back({chain_.tail.path, chain_.tail.generation, chain_.tail.header.salt,
                             chain_.tail.header.base_lsn, scan.last_lsn, scan.end, scan.digest,
-                            nullptr, nullptr, chain_.tail.header.groups_begin()});
+                            chain_.tail.bytes, 0, nullptr, nullptr,
+                            chain_.tail.header.groups_begin()});
   report.scanned_bytes = scan.scanned_bytes;
   report.scanned_records = scan.scanned_records;
   report.proven_durable_lsn =

@@ -52,6 +52,10 @@ struct SegmentRef {
   Lsn last_lsn = ~Lsn{0};
   uint64_t end = 0;
   uint64_t digest = 0;
+  // The length of the file; unset while it is being written.
+  uint64_t file_bytes = 0;
+  // None of a sealed segment's records is newer; 0 if that is not known. See AgeClock.
+  int64_t newest_unix_micros = 0;
   // Held by everybody who may still read the file: it is not written again before they are gone.
   std::shared_ptr<const int> pin;
   // Of one that is being written, until the index is in the file; else nullptr.

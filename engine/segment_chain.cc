@@ -111,7 +111,7 @@ absl::Status ChainReader::WalkChain() {
     }
     newest_first.push_back({file->path, generation, file->header.salt, file->header.base_lsn,
                             next.base_lsn - 1, next.predecessor_end, next.predecessor_digest,
-                            nullptr, nullptr, file->header.groups_begin()});
+                            file->bytes, 0, nullptr, nullptr, file->header.groups_begin()});
     next = file->header;
   }
   chain_.sealed.assign(newest_first.rbegin(), newest_first.rend());

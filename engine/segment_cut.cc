@@ -5,10 +5,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
 #include "engine/segment_scanner.h"
 #include "engine/segment_store.h"
 
 namespace seawall {
+namespace {
+
+// No fresh segment that copies `source` is longer: its one group may take a block more than it did.
+uint64_t LargestFresh(const CopySource& source, const Options& options) {
+  const uint64_t end = AlignUp(kSegmentHeaderBytes + source.to - source.from, kBlockBytes);
+  return std::max(end + kBlockBytes, NextAllocation(end + kBlockBytes, options));
+}
+
+}  // namespace
 
 absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
                                    SegmentHeader* header) const {
@@ -100,6 +110,9 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
                                                                 const CursorTable* cursors,
                                                                 Lsn first_cut) {
   const Lsn last_lsn = header.durable_lsn;
+  const uint64_t taken = LargestFresh(source, options_);
+  absl::Status status = TakeForFresh(taken);
+  if (!status.ok()) return status;
   {
     MutexLock lock(&mutex_);
     header.log_id = log_id_;
@@ -107,14 +120,18 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
   }
   absl::StatusOr<FreshSegment> fresh = PrepareFresh(
       fs_, directory_, options_, header, source.from < source.to ? &source : nullptr, cursors);
-  if (!fresh.ok()) return RefuseOrFail(fresh.status());
+  if (!fresh.ok()) {
+    GiveBack(JoinPath(directory_, SegmentName(header.generation)), taken);
+    return RefuseOrFail(fresh.status());
+  }
   if (callbacks_.before_cut) callbacks_.before_cut(first_cut);
-  absl::Status status = CommitFresh(options_, *fresh);
+  status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
   Replace(std::move(kept), first_cut, *fresh);
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
+    budget_.Give(taken - fresh->allocated_bytes);
     block = Control({header.generation, last_lsn, cursors == nullptr ? 0 : cursors->sequence});
   }
   status = control_file_->Write(block);
@@ -124,20 +141,43 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
   return Truncated{std::move(fresh->segment), fresh->end, fresh->digest};
 }
 
+absl::Status SegmentStore::TakeForFresh(uint64_t bytes) {
+  std::vector<Gone> gone;
+  {
+    MutexLock lock(&mutex_);
+    ForgetClosedPins();
+    if (budget_.TryTakeReserved(bytes)) return absl::OkStatus();
+    // The thread pauses; what the last cut left is not to be in the way of this one.
+    gone = std::exchange(cut_files_, {});
+  }
+  absl::Status status = Remove(std::move(gone));
+  if (!status.ok()) return status;
+  MutexLock lock(&mutex_);
+  return budget_.TryTakeReserved(bytes) ? absl::OkStatus() : budget_.Refusal(directory_, bytes);
+}
+
 void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh) {
   std::deque<Sealed> closed;  // without the lock
   MutexLock lock(&mutex_);
   // No index is written over what a reader may still be in, behind the cut.
   closed.swap(sealed_);
+  segments_.back().file_bytes = prepared_.front().file_bytes;
+  segments_.back().newest_unix_micros = clock_.Now();
   while (!segments_.empty() &&
          (kept.empty() || segments_.back().generation > kept.back().generation)) {
-    cut_files_.push_back(SegmentName(segments_.back().generation));
+    SegmentRef& last = segments_.back();
+    cut_files_.push_back(
+        {{SegmentName(last.generation)}, last.generation, last.file_bytes, std::move(last.pin)});
     segments_.pop_back();
   }
   for (size_t i = 1; i < prepared_.size(); ++i) {
-    cut_files_.push_back(SegmentName(prepared_[i].generation));
+    const Prepared& spare = prepared_[i];
+    cut_files_.push_back(
+        {{SegmentName(spare.generation)}, spare.generation, spare.file_bytes, nullptr});
   }
   if (!kept.empty()) {
+    kept.back().file_bytes = segments_.back().file_bytes;
+    kept.back().newest_unix_micros = segments_.back().newest_unix_micros;
     segments_.back() = std::move(kept.back());
     segments_.back().index.reset();
   }
@@ -147,7 +187,7 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   prepared_.clear();
   current_ = 0;
   prepared_.push_back({fresh.segment->header.generation, fresh.segment->header.salt,
-                       fresh.allocated_bytes, fresh.segment});
+                       fresh.allocated_bytes, fresh.segment, fresh.allocated_bytes});
   allocated_ = fresh.allocated_bytes;
   fill_ = wanted_ = 0;
   note_from_ = 0;

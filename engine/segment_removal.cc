@@ -1,49 +1,14 @@
-// The part of SegmentStore that gives up records at the front: holds, trimming, and what becomes of
-// the files.
+// The part of SegmentStore that gives up records at the front: trimming, and what becomes of the
+// files.
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
 #include "engine/segment_store.h"
 
 namespace seawall {
-
-absl::Status SegmentStore::SetHold(HoldKind kind, const std::string& name, Lsn lsn) {
-  MutexLock lock(&mutex_);
-  const Lsn first = segments_.empty() ? 0 : segments_[giving_up_].base_lsn;
-  if (lsn < first) {
-    return absl::OutOfRangeError(absl::StrCat("hold record ", lsn, " for ", HoldKindName(kind),
-                                              " \"", name, "\": the log begins at record ", first));
-  }
-  NoteLetGo(holds_.Set(kind, name, lsn));
-  return absl::OkStatus();
-}
-
-Lsn SegmentStore::HoldFirst(HoldKind kind, const std::string& name) {
-  MutexLock lock(&mutex_);
-  const Lsn first = segments_[giving_up_].base_lsn;
-  (void)holds_.Set(kind, name, first);
-  return first;
-}
-
-void SegmentStore::ReleaseHold(HoldKind kind, const std::string& name) {
-  MutexLock lock(&mutex_);
-  NoteLetGo(holds_.Release(kind, name));
-}
-
-std::vector<Hold> SegmentStore::holds() const {
-  MutexLock lock(&mutex_);
-  return holds_.All();
-}
-
-void SegmentStore::NoteLetGo(Lsn held_from) {
-  // Called for each step of each cursor: all but those that leave the first segment end here.
-  if (segments_.size() < 2 || held_from > segments_.front().last_lsn) return;
-  if (segments_.front().last_lsn >= std::min(unwanted_below_, holds_.Lowest())) return;
-  trim_due_ = true;
-  work_.NotifyOne();
-}
 
 absl::Status SegmentStore::TrimBefore(Lsn lsn) {
   {
@@ -54,13 +19,15 @@ absl::Status SegmentStore::TrimBefore(Lsn lsn) {
 }
 
 absl::Status SegmentStore::GiveUp() {
+  LearnAges();
   MutexLock control_lock(&control_mutex_);
   // Not beyond the segment of the last sync: a later one was begun, but its header is not known to
   // be durable, and without it the log would have no segment at all.
   const uint64_t durable_generation = callbacks_.durable_point().generation;
   {
     MutexLock lock(&mutex_);
-    const Lsn limit = std::min(unwanted_below_, holds_.Lowest());
+    trim_at_ = Clock::time_point::max();
+    const Lsn limit = std::min(UnwantedBelow(&trim_at_), holds_.Lowest());
     size_t count = 0;
     trim_awaits_sync_ = false;
     while (count + 1 < segments_.size() && segments_[count].last_lsn < limit) {
@@ -90,48 +57,88 @@ absl::Status SegmentStore::GiveUp() {
 // Recycles or unlinks what was trimmed, and unlinks what was cut off. CONTROL says already that it
 // is not part of the log.
 absl::Status SegmentStore::RemoveTrimmed() {
-  std::vector<std::string> unlink;
-  std::string recycle;
-  uint64_t recycled = 0;
+  std::vector<Gone> gone;
+  Gone recycle;
   uint64_t generation = 0;
   LogId log_id;
   {
     MutexLock lock(&mutex_);
     log_id = log_id_;
-    unlink = std::exchange(cut_files_, {});
+    gone = std::exchange(cut_files_, {});
+    // Spares take room under the cap that the segment being written may need.
+    const bool roomy = budget_.Room() >= options_.segment_bytes;
+    const size_t spares = std::min(options_.max_recycled_segments,
+                                   roomy ? options_.max_recycled_segments : uint32_t{1});
     while (!trimmed_.empty()) {
-      const SegmentRef& segment = trimmed_.front();
+      SegmentRef& segment = trimmed_.front();
+      Gone file{{SegmentName(segment.generation)}, segment.generation, segment.file_bytes, nullptr};
       const bool free = segment.pin.use_count() == 1;  // nobody can get another pin
-      if (free && recycle.empty() && MayPrepare() && Spares() < options_.max_recycled_segments) {
-        recycle = segment.path;
-        recycled = segment.generation;
+      if (free && recycle.names.empty() && MayPrepare() && Spares() < spares) {
+        recycle = std::move(file);
         generation = next_generation_++;
         ++stats_.segments_recycled;
-      } else if (free && MayPrepare() && Spares() + 1 < options_.max_recycled_segments) {
+      } else if (free && MayPrepare() && Spares() + 1 < spares) {
         break;  // in the next job
       } else {
-        unlink.push_back(SegmentName(segment.generation));
+        file.pin = std::move(segment.pin);
+        gone.push_back(std::move(file));
         ++stats_.segments_unlinked;
       }
       trimmed_.pop_front();
     }
   }
-  ForgetCached(unlink);
-  if (!recycle.empty()) {
-    cache_.Forget(recycled);
+  if (!recycle.names.empty()) {
+    cache_.Forget(recycle.generation);
     uint64_t allocated_bytes = 0;
     auto file =
-        RecycleSegment(fs_, directory_, options_, log_id, recycle, generation, &allocated_bytes);
+        RecycleSegment(fs_, directory_, options_, log_id, JoinPath(directory_, recycle.names[0]),
+                       generation, &allocated_bytes);
     if (file.ok()) {
-      absl::Status status = AddSpare(std::move(*file), allocated_bytes);
+      absl::Status status = AddSpare(std::move(*file), allocated_bytes, recycle.file_bytes);
       if (!status.ok()) return status;
     } else {
       // A rename may take space; an unlink gives some.
-      unlink.push_back(SegmentName(recycled));
-      unlink.push_back(SegmentName(generation));
+      recycle.names.push_back(SegmentName(generation));
+      gone.push_back(std::move(recycle));
     }
   }
-  return RemoveFiles(fs_, directory_, unlink);
+  return Remove(std::move(gone));
+}
+
+absl::Status SegmentStore::Remove(std::vector<Gone> gone) {
+  std::vector<std::string> names;
+  for (const Gone& file : gone) names.insert(names.end(), file.names.begin(), file.names.end());
+  ForgetCached(names);
+  absl::Status status = RemoveFiles(fs_, directory_, names);
+  for (Gone& file : gone) {
+    bool there = false;
+    FileInfo info;
+    for (const std::string& name : file.names) {
+      there = there || (!status.ok() && fs_->Stat(JoinPath(directory_, name), &info) != ENOENT);
+    }
+    if (there) continue;  // and counts, until the next open removes it
+    MutexLock lock(&mutex_);
+    const std::weak_ptr<const int> readers = file.pin;
+    file.pin.reset();
+    if (readers.expired()) {
+      budget_.Give(file.file_bytes);
+    } else {
+      pinned_.push_back({file.generation, file.file_bytes, readers});
+    }
+  }
+  return status;
+}
+
+void SegmentStore::ForgetClosedPins() {
+  size_t left = 0;
+  for (Pinned& file : pinned_) {
+    if (file.pin.expired()) {
+      budget_.Give(file.file_bytes);
+    } else {
+      pinned_[left++] = std::move(file);
+    }
+  }
+  pinned_.resize(left);
 }
 
 }  // namespace seawall

@@ -29,21 +29,41 @@ void SegmentStore::WriteIndex() {
   const uint64_t generation = sealed.segment.generation;
   const bool wanted =
       sealed.segment.end > kUnindexedBytes && FindSegment(generation) != segments_.end();
+  // Under a cap it gets what is left, and an index that has no room is not written.
+  const uint64_t file_bytes = sealed.segment.file_bytes;
+  const uint64_t most = std::max(file_bytes, options_.segment_bytes);
+  const uint64_t growth =
+      wanted ? AlignDown(std::min(budget_.Room(), most - file_bytes), kBlockBytes) : 0;
+  budget_.Take(growth);
   busy_ = true;
   mutex_.Unlock();
   absl::Status status;
+  uint64_t bytes = file_bytes;
   if (wanted) {
     status = WriteSegmentIndex(sealed.file->file.get(), sealed.segment, *sealed.segment.index,
-                               options_.segment_bytes);
+                               std::min(options_.segment_bytes, file_bytes + growth));
+    if (sealed.file->file->Size(&bytes) != 0) bytes = file_bytes + growth;
   }
   sealed.file.reset();
   mutex_.Lock();
   busy_ = false;
+  SettleSealed(generation, file_bytes + growth, bytes);
   if (wanted) ++(status.ok() ? stats_.indexes_written : stats_.index_write_failures);
   // Whoever reads from it next has it from the file; or makes it anew, if it could not be written.
   auto segment = FindSegment(generation);
   if (segment != segments_.end()) segment->index.reset();
   progress_.NotifyAll();
+}
+
+void SegmentStore::SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes) {
+  budget_.Give(taken);
+  budget_.Take(bytes);
+  // It may have been trimmed meanwhile; this thread removes it, later.
+  for (std::deque<SegmentRef>* all : {&segments_, &trimmed_}) {
+    for (SegmentRef& segment : *all) {
+      if (segment.generation == generation) segment.file_bytes = bytes;
+    }
+  }
 }
 
 std::deque<SegmentRef>::iterator SegmentStore::FindSegment(uint64_t generation) {

@@ -1,8 +1,10 @@
 // The half of SegmentStore that makes room for the writer: zeros ahead, spares, and waiting for
 // them.
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
+#include "engine/file_io.h"
 #include "engine/segment_store.h"
 
 namespace seawall {
@@ -43,6 +45,13 @@ SegmentStore::Extension SegmentStore::PlanExtension() {
     extension.to = std::max(extension.to,
                             std::min(extension.from + kHurriedStepBytes, options_.segment_bytes));
   }
+  ForgetClosedPins();
+  const uint64_t room = AlignDown(budget_.Room(), kBlockBytes);
+  if (budget_.Over()) {
+    extension.to = extension.from;
+  } else if (room < options_.segment_bytes) {
+    extension.to = std::min(extension.to, std::max(extension.from, current.file_bytes + room));
+  }
   return extension;
 }
 
@@ -80,8 +89,20 @@ absl::Status SegmentStore::Extend() {
   {
     MutexLock lock(&mutex_);
     extension = PlanExtension();
+    const uint64_t least = std::min(AlignUp(extension.wanted, kBlockBytes), options_.segment_bytes);
+    if (extension.to <= extension.from || extension.to < least) {
+      return budget_.Refusal(directory_,
+                             std::max(least, extension.from + kBlockBytes) - extension.from);
+    }
+    Prepared& current = prepared_[current_];
+    if (extension.to > current.file_bytes) {
+      budget_.Take(extension.to - current.file_bytes);
+      current.file_bytes = extension.to;
+    }
   }
+  const uint64_t planned = extension.to;
   absl::Status status = Lengthen(&extension);
+  if (!status.ok() || extension.to != planned) Recount(extension.file.get());
   if (!status.ok()) return RefuseOrFail(status);
   MutexLock control_lock(&control_mutex_);
   {
@@ -100,17 +121,25 @@ absl::Status SegmentStore::Extend() {
 absl::Status SegmentStore::MakeSpare() {
   uint64_t generation;
   LogId log_id;
+  const uint64_t bytes = NextAllocation(0, options_);
   {
     MutexLock lock(&mutex_);
+    ForgetClosedPins();
+    if (!budget_.TryTake(bytes)) return budget_.Refusal(directory_, bytes);
     generation = next_generation_++;
     log_id = log_id_;
   }
+  const std::string path = JoinPath(directory_, SegmentName(generation));
   uint64_t allocated_bytes = 0;
   auto file = CreateSpare(fs_, directory_, options_, log_id, generation, &allocated_bytes);
-  if (!file.ok()) return RefuseOrFail(file.status());
+  if (!file.ok()) {
+    GiveBack(path, bytes);
+    return RefuseOrFail(file.status());
+  }
   absl::Status status = SyncDirectory(fs_, directory_);
   if (!status.ok()) {
-    fs_->Unlink((*file)->path);  // best effort: what is left over, the next open removes
+    fs_->Unlink(path);  // best effort: what is left over, the next open removes
+    GiveBack(path, bytes);
     return RefuseOrFail(status);
   }
   {
@@ -118,16 +147,17 @@ absl::Status SegmentStore::MakeSpare() {
     ++stats_.segments_created;
     stats_.zero_bytes_written += allocated_bytes;
   }
-  return AddSpare(std::move(*file), allocated_bytes);
+  return AddSpare(std::move(*file), allocated_bytes, bytes);
 }
 
 // A spare may be taken when CONTROL lists it: from then on its loss is noticed.
-absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file,
-                                    uint64_t allocated_bytes) {
+absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes,
+                                    uint64_t file_bytes) {
   MutexLock control_lock(&control_mutex_);
   const DurablePoint point = callbacks_.durable_point();
   ControlBlock block;
-  Prepared spare{file->header.generation, file->header.salt, allocated_bytes, std::move(file)};
+  Prepared spare{file->header.generation, file->header.salt, allocated_bytes, std::move(file),
+                 file_bytes};
   {
     MutexLock lock(&mutex_);
     block = Control(point);
@@ -138,6 +168,25 @@ absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file,
   MutexLock lock(&mutex_);
   prepared_.push_back(std::move(spare));
   return absl::OkStatus();
+}
+
+void SegmentStore::GiveBack(const std::string& path, uint64_t taken) {
+  FileInfo info;
+  if (fs_->Stat(path, &info) != ENOENT) return;
+  MutexLock lock(&mutex_);
+  budget_.Give(taken);
+}
+
+void SegmentStore::Recount(const WritableSegment* file) {
+  FileInfo info;
+  if (fs_->Stat(file->path, &info) != 0) return;
+  MutexLock lock(&mutex_);
+  for (Prepared& prepared : prepared_) {
+    if (prepared.file.get() != file) continue;
+    budget_.Give(prepared.file_bytes);
+    budget_.Take(info.bytes);
+    prepared.file_bytes = info.bytes;
+  }
 }
 
 // Nothing that was accepted depends on it, so a lack of space (of any kind) is only refused.
@@ -234,6 +283,8 @@ void SegmentStore::Begin(const WritableSegment& segment,
   last.last_lsn = segment.header.base_lsn - 1;
   last.end = predecessor_end;
   last.digest = predecessor_digest;
+  last.file_bytes = prepared_.front().file_bytes;
+  last.newest_unix_micros = clock_.Now();
   SegmentRef sealed = last;
   sealed.pin.reset();
   segments_.push_back(RefOf(segment));
@@ -241,6 +292,7 @@ void SegmentStore::Begin(const WritableSegment& segment,
   // The one before is sealed: it needs no entry in CONTROL any more.
   prepared_.pop_front();
   --current_;
+  if (options_.retain_bytes > 0 || options_.retain_micros > 0) trim_due_ = true;
   sealed_.push_back({std::move(sealed), std::move(predecessor)});
   work_.NotifyOne();
 }

@@ -7,10 +7,15 @@
 namespace seawall {
 
 SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options)
-    : fs_(fs), directory_(std::move(directory)), options_(options), cache_(fs, [this](uint64_t g) {
-        MutexLock lock(&mutex_);
-        return FindSegment(g) != segments_.end();
-      }) {}
+    : fs_(fs),
+      directory_(std::move(directory)),
+      options_(options),
+      cache_(fs,
+             [this](uint64_t g) {
+               MutexLock lock(&mutex_);
+               return FindSegment(g) != segments_.end();
+             }),
+      budget_(options) {}
 
 SegmentStore::~SegmentStore() { Stop(); }
 
@@ -27,11 +32,16 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     log_id_ = log.control.log_id;
     for (SegmentRef& segment : log.segments) {
       segment.pin = std::make_shared<int>(0);
+      budget_.Take(segment.file_bytes);
       segments_.push_back(std::move(segment));
     }
-    prepared_.push_back(
-        {file->header.generation, file->header.salt, log.fresh.allocated_bytes, file});
-    allocated_ = log.fresh.allocated_bytes;
+    const uint64_t file_bytes = log.fresh.allocated_bytes;
+    budget_.Take(file_bytes);
+    // Over the cap nothing is appended, into what is there neither: it is the next opening's.
+    const uint64_t allocated = budget_.Over() ? log.fresh.end : file_bytes;
+    prepared_.push_back({file->header.generation, file->header.salt, allocated, file, file_bytes});
+    allocated_ = allocated;
+    trim_due_ = options_.retain_bytes > 0 || options_.retain_micros > 0;
     first_generation_ = log.control.first_generation;
     next_generation_ = file->header.generation + 1;
   }
@@ -61,7 +71,14 @@ void SegmentStore::Run() {
     if (stop_) break;
     Job job = paused_ ? Job::kNone : NextJob();
     if (job == Job::kNone) {
-      work_.Wait(&mutex_);
+      if (trim_at_ == Clock::time_point::max()) {
+        work_.Wait(&mutex_);
+      } else if (Clock::now() < trim_at_) {
+        work_.WaitUntil(&mutex_, trim_at_);
+      } else {
+        trim_at_ = Clock::time_point::max();
+        trim_due_ = true;
+      }
       continue;
     }
     busy_ = true;

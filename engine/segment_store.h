@@ -116,6 +116,8 @@ class SegmentStore {
   // None of this name is no error.
   void ReleaseHold(HoldKind kind, const std::string& name);
   std::vector<Hold> holds() const;
+  // Reads a block of each segment from before Start(), where ages matter.
+  RetentionReport retention_report();
 
   // Replaces everything above `lsn` by a fresh segment, and returns it. Nobody appends meanwhile.
   struct Truncated {
@@ -140,6 +142,20 @@ class SegmentStore {
     uint64_t salt = 0;
     uint64_t allocated_bytes = 0;
     std::shared_ptr<WritableSegment> file;
+    uint64_t file_bytes = 0;  // taken from the budget: more than allocated, while it grows
+  };
+  // A file that is no longer part of the log.
+  struct Gone {
+    std::vector<std::string> names;  // it may bear one of them
+    uint64_t generation = 0;
+    uint64_t file_bytes = 0;
+    std::shared_ptr<const int> pin;
+  };
+  // An unlinked file that readers still have open.
+  struct Pinned {
+    uint64_t generation = 0;
+    uint64_t file_bytes = 0;
+    std::weak_ptr<const int> pin;
   };
   enum class Job { kNone, kExtend, kSpare, kTrim, kRemove };
 
@@ -152,6 +168,9 @@ class SegmentStore {
   void Run();
   bool MayWriteIndex() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteIndex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A sealed file, for which `taken` was taken from the budget, has come to be this long.
+  void SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of files that are about to go.
   void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
   std::deque<SegmentRef>::iterator FindSegment(uint64_t generation)
@@ -177,10 +196,25 @@ class SegmentStore {
   // Takes segments that nobody wants and nothing holds out of the log.
   absl::Status GiveUp() ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
   absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Below which record nothing is wanted; lowers *due to when that changes by itself.
+  Lsn UnwantedBelow(Clock::time_point* due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Finds out how old segments from before Start() are, as far as it decides on their staying.
+  void LearnAges() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool NextOfUnknownAge(SegmentRef* segment, SegmentRef* next) const ABSL_LOCKS_EXCLUDED(mutex_);
+  int64_t NewestBefore(const SegmentRef& next) const;
+  SegmentRetention Explain(size_t i, uint64_t bytes_behind, Lsn unwanted_below) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the thread look whether there is something to give up, if the first segment may be it.
   void NoteLetGo(Lsn held_from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes,
+                        uint64_t file_bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A file could not be made as planned: gives back what was taken for it, if it is gone.
+  void GiveBack(const std::string& path, uint64_t taken) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes what the file's length is.
+  void Recount(const WritableSegment* file) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Unlinks files, and gives their bytes back when nobody has them open.
+  absl::Status Remove(std::vector<Gone> gone) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ForgetClosedPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
   void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
   size_t Spares() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -204,6 +238,8 @@ class SegmentStore {
                                       const CopySource& source, const CursorTable* cursors,
                                       Lsn first_cut) ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes the bytes of a fresh segment, from what is kept for one if need be.
+  absl::Status TakeForFresh(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   // Makes `fresh` the last segment, behind `kept`, and the files that are no longer needed garbage.
   void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -214,6 +250,7 @@ class SegmentStore {
   FileSystem* const fs_;
   const std::string directory_;
   const Options options_;
+  const AgeClock clock_;
   SegmentStoreCallbacks callbacks_;
   SegmentCache cache_;
   std::thread thread_;
@@ -264,10 +301,16 @@ class SegmentStore {
   bool trim_due_ ABSL_GUARDED_BY(mutex_) = false;
   // The last look found a segment of which the successor is not durable yet.
   bool trim_awaits_sync_ ABSL_GUARDED_BY(mutex_) = false;
+  // When the thread is to look again: a segment will be too old then.
+  Clock::time_point trim_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
+  // What all files take: those of segments_, prepared_, trimmed_ and pinned_, and those that are
+  // being made or removed.
+  DiskBudget budget_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Pinned> pinned_ ABSL_GUARDED_BY(mutex_);
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
-  // Names, of what was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
+  // What was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
   // recycled file behind the tail with groups of such a salt is damage.
-  std::vector<std::string> cut_files_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Gone> cut_files_ ABSL_GUARDED_BY(mutex_);
   // For the thread, which writes their indexes and closes them; oldest first.
   std::deque<Sealed> sealed_ ABSL_GUARDED_BY(mutex_);
   uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;  // syncs cover its header

@@ -29,6 +29,7 @@
 #include "seawall/options.h"
 #include "seawall/reader.h"
 #include "seawall/recovery_report.h"
+#include "seawall/retention.h"
 #include "seawall/stats.h"
 #include "seawall/types.h"
 
@@ -179,6 +180,10 @@ class Log {
   virtual absl::Status Close() = 0;
 
   virtual Stats stats() const = 0;
+
+  // What is kept, and for each file why. With retain_micros it reads a block of each segment from
+  // before the log was opened, the first time.
+  virtual RetentionReport retention_report() = 0;
 };
 
 }  // namespace seawall

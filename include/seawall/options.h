@@ -91,6 +91,34 @@ struct Options {
   // not know cursors refuses it.
   bool cursors = false;
 
+  // Retention. TrimBefore() always works; with these the log trims itself, by whole sealed segments
+  // from the front, at each rollover and when time has come, on a thread of its own. What something
+  // holds (a cursor, the archive, a backup) stays all the same: Log::retention_report() tells.
+  // 0: off.
+  //
+  // A segment goes when the segments behind it hold at least this many bytes: of headers and groups
+  // as written, without what is allocated ahead. So at least this much is kept, and up to a segment
+  // more.
+  uint64_t retain_bytes = 0;
+  // A segment goes when its newest record is older than this: or, with retain_bytes, when either
+  // says so. At most 100 years. Age is counted by the monotonic clock from when a segment is
+  // sealed, so that a wall clock that is set does no harm while the log is open. For segments from
+  // before it was opened, the wall clock of then (in the group headers) is compared with that at
+  // opening: one that was set forward meanwhile makes them look older by that much, and they may
+  // go; one that was set back, younger.
+  uint64_t retain_micros = 0;
+
+  // The hard cap: what the log has on disk (segments as allocated, spares, trimmed files that are
+  // kept, or that a reader of this process has open; and 64 KiB for CONTROL and other small files)
+  // never exceeds it. An append that would need more is refused before anything is accepted, with
+  // ResourceExhausted, as on a full disk and at once whatever when_full is (it says what is done
+  // when buffers are full); appends go on when a trim has freed space, or a hold's release, or
+  // retention. One segment of the cap is kept free: opening the log after a crash copies records
+  // to a fresh segment, and TruncateAfter may. Opening itself is never refused: a log that was
+  // larger before may be opened, read and trimmed. At least 3 * segment_bytes + 64 KiB; with
+  // retain_bytes, that and a segment more besides. 0: no cap.
+  uint64_t max_log_bytes = 0;
+
   // Not owned; must outlive the log. nullptr: the operating system's.
   FileSystem* file_system = nullptr;
 
