@@ -130,15 +130,11 @@ absl::Status SegmentStore::Remove(std::vector<Gone> gone) {
 }
 
 void SegmentStore::ForgetClosedPins() {
-  size_t left = 0;
-  for (Pinned& file : pinned_) {
-    if (file.pin.expired()) {
-      budget_.Give(file.file_bytes);
-    } else {
-      pinned_[left++] = std::move(file);
-    }
+  for (size_t i = pinned_.size(); i-- > 0;) {
+    if (!pinned_[i].pin.expired()) continue;
+    budget_.Give(pinned_[i].file_bytes);
+    pinned_.erase(pinned_.begin() + static_cast<std::ptrdiff_t>(i));
   }
-  pinned_.resize(left);
 }
 
 }  // namespace seawall
