@@ -35,7 +35,7 @@ class StoreUnderTest {
   }
 
   absl::StatusOr<Lsn> Append(std::string_view record) {
-    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1});
+    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1}, /*tried=*/false);
     if (!range.ok()) return range.status();
     return range->last;
   }
