@@ -339,8 +339,10 @@ TEST_P(CapTest, HoldsAtTheNextOpeningAndForTruncations) {
       absl::StatusOr<Lsn> lsn = killed.Append(std::string(28000, 'x'));
       if (!lsn.ok()) break;
       last = *lsn;
+      ASSERT_OK(killed.WaitWritten(last));
     }
   }
+  ASSERT_GT(last, 300u);
   EXPECT_LE(disk_.peak(), options_.max_log_bytes);
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir_.path(), options_);
   ASSERT_OK(log);

@@ -51,6 +51,7 @@ class StoreUnderTest {
     }
     return last;
   }
+  absl::Status WaitWritten(Lsn lsn) { return commit_.Wait(lsn, Durability::kWritten); }
   absl::Status TruncateAfter(Lsn lsn) { return commit_.TruncateAfter(lsn); }
 
   SegmentStore store;
