@@ -342,7 +342,7 @@ TEST_P(CapTest, HoldsAtTheNextOpeningAndForTruncations) {
       ASSERT_OK(killed.WaitWritten(last));
     }
   }
-  ASSERT_GT(last, 300u);
+  ASSERT_GT(last, 100u);
   EXPECT_LE(disk_.peak(), options_.max_log_bytes);
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir_.path(), options_);
   ASSERT_OK(log);
