@@ -62,7 +62,7 @@ absl::Status Options::Validate() const {
   check(retain_micros <= kMaxRetainMicros, "retain_micros is ", retain_micros,
         ", expected at most ", kMaxRetainMicros);
   if (problems.empty() && max_log_bytes > 0) {
-    const uint64_t least = kOtherFilesBytes + 3 * segment_bytes;
+    const uint64_t least = kOtherFilesBytes + kCopySlackBytes + 3 * segment_bytes;
     check(max_log_bytes >= least, "max_log_bytes is ", max_log_bytes, ", expected at least ", least,
           " with segment_bytes ", segment_bytes,
           ": one that is written, the next one, one for the next opening, and CONTROL");

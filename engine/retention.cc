@@ -96,7 +96,7 @@ bool Wanted(const Options& options, uint64_t bytes_behind, int64_t newest, int64
 
 DiskBudget::DiskBudget(const Options& options)
     : cap_(options.max_log_bytes),
-      reserve_(options.max_log_bytes > 0 ? options.segment_bytes + kBlockBytes : 0) {}
+      reserve_(options.max_log_bytes > 0 ? options.segment_bytes + kCopySlackBytes : 0) {}
 
 bool DiskBudget::TryTakeReserved(uint64_t bytes) {
   if (cap_ > 0 && (used_ > cap_ || bytes > cap_ - used_)) return false;

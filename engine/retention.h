@@ -17,7 +17,10 @@
 namespace seawall {
 
 // What counts against the cap beside segments: CONTROL, LOCK, and what else is small.
-inline constexpr uint64_t kOtherFilesBytes = uint64_t{64} << 10;
+inline constexpr uint64_t kOtherFilesBytes = uint64_t{48} << 10;
+// A segment's records may take this much more when they are copied to a fresh one: an end on a
+// block boundary, room for cursors.
+inline constexpr uint64_t kCopySlackBytes = uint64_t{16} << 10;
 
 // Unix time, in microseconds, for ages: the wall clock when this was made, and from then on as far
 // as the monotonic clock went. Thread-safe.
@@ -66,7 +69,7 @@ class DiskBudget {
 
  private:
   const uint64_t cap_;  // 0: none
-  // A fresh segment, and the block that it may end with.
+  // A fresh segment with all that another one held.
   const uint64_t reserve_;
   uint64_t used_ = kOtherFilesBytes;
 };

@@ -12,10 +12,10 @@
 namespace seawall {
 namespace {
 
-// No fresh segment that copies `source` is longer: its one group may take a block more than it did.
+// No fresh segment that copies `source`, one group or none, is longer.
 uint64_t LargestFresh(const CopySource& source, const Options& options) {
-  const uint64_t end = AlignUp(kSegmentHeaderBytes + source.to - source.from, kBlockBytes);
-  return std::max(end + kBlockBytes, NextAllocation(end + kBlockBytes, options));
+  const uint64_t end = AlignUp(source.to - source.from, kBlockBytes) + kCopySlackBytes;
+  return std::max(end, NextAllocation(end, options));
 }
 
 }  // namespace

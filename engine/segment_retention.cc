@@ -96,9 +96,9 @@ int64_t SegmentStore::NewestBefore(const SegmentRef& next) const {
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, next.path, OpenOptions());
   if (!file.ok()) return clock_.start();
   absl::StatusOr<size_t> got =
-      ReadAt(file->get(), next.path, kSegmentHeaderBytes, bytes.size(), bytes.data());
+      ReadAt(file->get(), next.path, next.groups_begin, bytes.size(), bytes.data());
   if (!got.ok() || *got < bytes.size() ||
-      !DecodeGroupHeader(bytes.data(), next.salt, kSegmentHeaderBytes, &header, &checksum)) {
+      !DecodeGroupHeader(bytes.data(), next.salt, next.groups_begin, &header, &checksum)) {
     return clock_.start();
   }
   // A clock that was ahead then makes nothing younger than the log's opening.

@@ -84,16 +84,16 @@ TEST(WantedTest, EitherLimitGivesUp) {
 TEST(DiskBudgetTest, TheReserveIsForThoseWhoMayTakeIt) {
   Options options = SmallOptions();
   EXPECT_EQ(DiskBudget(options).Room(), ~uint64_t{0});
-  options.max_log_bytes = kOtherFilesBytes + 3 * options.segment_bytes;
+  options.max_log_bytes = kOtherFilesBytes + kCopySlackBytes + 3 * options.segment_bytes;
   DiskBudget budget(options);
   const uint64_t room = budget.Room();
-  EXPECT_EQ(room, 2 * options.segment_bytes - kBlockBytes);
+  EXPECT_EQ(room, 2 * options.segment_bytes);
   EXPECT_FALSE(budget.TryTake(room + 1));
   EXPECT_TRUE(budget.TryTake(room));
   EXPECT_EQ(budget.Room(), 0u);
   EXPECT_FALSE(budget.Over());
-  EXPECT_FALSE(budget.TryTakeReserved(options.segment_bytes + kBlockBytes + 1));
-  EXPECT_TRUE(budget.TryTakeReserved(options.segment_bytes + kBlockBytes));
+  EXPECT_FALSE(budget.TryTakeReserved(options.segment_bytes + kCopySlackBytes + 1));
+  EXPECT_TRUE(budget.TryTakeReserved(options.segment_bytes + kCopySlackBytes));
   EXPECT_TRUE(budget.Over());
   EXPECT_FALSE(budget.TryTakeReserved(1));
   budget.Take(kBlockBytes);  // as an opening may
@@ -362,7 +362,7 @@ TEST_P(CapTest, HoldsAtTheNextOpeningAndForTruncations) {
 }
 
 TEST_P(CapTest, WithRetentionAppendsAreNeverRefused) {
-  options_.max_log_bytes = kOtherFilesBytes + 8 * kSegmentBytes;
+  options_.max_log_bytes = kOtherFilesBytes + kCopySlackBytes + 8 * kSegmentBytes;
   options_.retain_bytes = 4 * kSegmentBytes;
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir_.path(), options_);
   ASSERT_OK(log);
@@ -373,6 +373,26 @@ TEST_P(CapTest, WithRetentionAppendsAreNeverRefused) {
   (void)Settled(log->get());
 }
 
+// With the smallest cap there is: a segment that is written, the next one, and the reserve.
+TEST_P(CapTest, TheSmallestDoes) {
+  options_ = SmallOptions(&disk_);
+  options_.when_full = GetParam();
+  options_.max_log_bytes = kOtherFilesBytes + kCopySlackBytes + 3 * options_.segment_bytes;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir_.path(), options_);
+  ASSERT_OK(log);
+  int refused = 0;
+  for (int i = 0; i < 60; ++i) {
+    absl::StatusOr<Lsn> lsn = (*log)->AppendDurable(std::string(3000, 'x'));
+    if (lsn.ok()) continue;
+    ++refused;
+    ASSERT_TRUE(Fails(lsn, absl::StatusCode::kResourceExhausted, {"max_log_bytes"}));
+    ASSERT_OK((*log)->TrimBefore((*log)->durable_lsn() + 1));
+    ASSERT_OK((*log)->AppendDurable(std::string(3000, 'x')));
+  }
+  EXPECT_GT(refused, 3);
+  EXPECT_LE(disk_.peak(), options_.max_log_bytes);
+}
+
 std::string NameOf(const ::testing::TestParamInfo<WhenFull>& tested) {
   return tested.param == WhenFull::kWait ? "Wait" : "Fail";
 }
@@ -380,7 +400,7 @@ INSTANTIATE_TEST_SUITE_P(All, CapTest, ::testing::Values(WhenFull::kWait, WhenFu
 
 TEST(CapOptionsTest, TooSmallIsRefused) {
   Options options = SmallOptions();
-  options.max_log_bytes = kOtherFilesBytes + 3 * options.segment_bytes - 1;
+  options.max_log_bytes = kOtherFilesBytes + kCopySlackBytes + 3 * options.segment_bytes - 1;
   EXPECT_TRUE(Fails(options.Validate(), absl::StatusCode::kInvalidArgument,
                     {"max_log_bytes", absl::StrCat(options.max_log_bytes + 1)}));
   ++options.max_log_bytes;

@@ -109,14 +109,14 @@ struct Options {
   uint64_t retain_micros = 0;
 
   // The hard cap: what the log has on disk (segments as allocated, spares, trimmed files that are
-  // kept, or that a reader of this process has open; and 64 KiB for CONTROL and other small files)
+  // kept, or that a reader of this process has open; and 48 KiB for CONTROL and other small files)
   // never exceeds it. An append that would need more is refused before anything is accepted, with
   // ResourceExhausted, as on a full disk and at once whatever when_full is (it says what is done
   // when buffers are full); appends go on when a trim has freed space, or a hold's release, or
-  // retention. One segment of the cap is kept free: opening the log after a crash copies records
-  // to a fresh segment, and TruncateAfter may. Opening itself is never refused: a log that was
-  // larger before may be opened, read and trimmed. At least 3 * segment_bytes + 64 KiB; with
-  // retain_bytes, that and a segment more besides. 0: no cap.
+  // retention. One segment of the cap, and 16 KiB, is kept free: opening the log after a crash
+  // copies records to a fresh segment, and TruncateAfter may. Opening itself is never refused: a
+  // log that was larger before may be opened, read and trimmed. At least 3 * segment_bytes + 64
+  // KiB; with retain_bytes, that and a segment more besides. 0: no cap.
   uint64_t max_log_bytes = 0;
 
   // Not owned; must outlive the log. nullptr: the operating system's.

@@ -63,7 +63,7 @@ struct RetentionReport {
   std::vector<SegmentRetention>
       segments;  // in the order of the log; then spares; then trimmed ones
   std::vector<Hold> holds;
-  // What counts against Options::max_log_bytes: all the above and 64 KiB; and that cap, 0 for none.
+  // What counts against Options::max_log_bytes: all the above and 48 KiB; and that cap, 0 for none.
   uint64_t disk_bytes = 0;
   uint64_t max_log_bytes = 0;
   // Of the cap, what is kept free for the next opening. Appends are refused when they need more
