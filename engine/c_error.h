@@ -10,8 +10,10 @@
 #include <system_error>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "seawall/c.h"
+#include "seawall/types.h"
 
 namespace seawall {
 
@@ -42,6 +44,13 @@ seawall_code Guarded(seawall_error** error, const Body& body) noexcept {
 inline absl::Status CheckNotNull(const void* pointer, const char* name) {
   if (pointer != nullptr) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(name, " is NULL"));
+}
+
+inline absl::StatusOr<Durability> ReadDurability(seawall_durability level) {
+  if (level >= SEAWALL_APPENDED && level <= SEAWALL_DURABLE) return static_cast<Durability>(level);
+  return absl::InvalidArgumentError(absl::StrCat("durability is ", level,
+                                                 ": expected 0 (appended), 1 (written) or 2 "
+                                                 "(durable)"));
 }
 
 // A struct of the interface may grow to this. A larger `struct_bytes` was never set.

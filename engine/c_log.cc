@@ -35,6 +35,7 @@ seawall_options DefaultOptions() {
   options.flush_interval_micros = defaults.flush_interval_micros;
   options.group_alignment_bytes = defaults.group_alignment_bytes;
   options.max_recycled_segments = defaults.max_recycled_segments;
+  options.cursors = defaults.cursors;
   return options;
 }
 
@@ -58,6 +59,8 @@ absl::StatusOr<Options> ReadOptions(const seawall_options* given) {
   status.Update(CheckAtMost(read.when_full, SEAWALL_WHEN_FULL_FAIL, "when_full"));
   status.Update(CheckAtMost(read.sync_method, SEAWALL_SYNC_O_SYNC, "sync_method"));
   status.Update(CheckAtMost(read.direct_io, 1, "direct_io"));
+  status.Update(CheckAtMost(read.cursors, 1, "cursors"));
+  status.Update(CheckAtMost(read.reserved, 0, "reserved"));
   if (!status.ok()) return status;
   Options options;
   options.create_if_missing = read.create_if_missing != 0;
@@ -71,14 +74,8 @@ absl::StatusOr<Options> ReadOptions(const seawall_options* given) {
   options.flush_interval_micros = read.flush_interval_micros;
   options.group_alignment_bytes = read.group_alignment_bytes;
   options.max_recycled_segments = read.max_recycled_segments;
+  options.cursors = read.cursors != 0;
   return options;
-}
-
-absl::StatusOr<Durability> ReadDurability(seawall_durability level) {
-  if (level >= SEAWALL_APPENDED && level <= SEAWALL_DURABLE) return static_cast<Durability>(level);
-  return absl::InvalidArgumentError(absl::StrCat("durability is ", level,
-                                                 ": expected 0 (appended), 1 (written) or 2 "
-                                                 "(durable)"));
 }
 
 absl::StatusOr<std::string_view> ReadBytes(const void* data, size_t bytes) {
@@ -308,6 +305,13 @@ seawall_code seawall_log_truncate_after(seawall_log* log, uint64_t lsn, seawall_
   return Guarded(error, [&]() -> absl::Status {
     absl::Status status = CheckNotNull(log, "log");
     return status.ok() ? log->log->TruncateAfter(lsn) : status;
+  });
+}
+
+seawall_code seawall_log_reset(seawall_log* log, uint64_t first_lsn, seawall_error** error) {
+  return Guarded(error, [&]() -> absl::Status {
+    absl::Status status = CheckNotNull(log, "log");
+    return status.ok() ? log->log->Reset(first_lsn) : status;
   });
 }
 

@@ -1,4 +1,7 @@
 // The C interface's readers: seawall/c.h says what each function does.
+#include <chrono>
+#include <mutex>
+
 #include "engine/c_error.h"
 #include "engine/c_handles.h"
 
@@ -8,7 +11,11 @@ struct seawall_reader {
   seawall::ReadLimit limit = seawall::ReadLimit::kDurable;
   std::string directory;
   // Never nullptr once the caller has the handle. Destroyed before `log`, by the order here.
+  // Written under `mutex`, and by the thread that uses the reader only, which so needs none to read
+  // it.
   std::unique_ptr<seawall::Reader> reader;
+  std::mutex mutex;
+  bool cancelled = false;  // under `mutex`
   // An exception on the way: where the reader is then is not known, so that it ends there.
   bool out_of_memory = false;
   // What was wrong with the arguments of the last seawall_reader_next(), if something was.
@@ -30,6 +37,15 @@ const char* Misuse(const seawall_record* record) {
   return record->struct_bytes < kFirstRecordBytes || record->struct_bytes > kMaxStructBytes
              ? "record->struct_bytes is not set: expected sizeof(*record)"
              : nullptr;
+}
+
+std::chrono::steady_clock::time_point Deadline(int64_t timeout_micros) {
+  using Clock = std::chrono::steady_clock;
+  const auto now = Clock::now();
+  const auto longest = std::chrono::duration_cast<std::chrono::microseconds>(
+      Clock::time_point::max() - now);  // what is longer overflows the clock
+  if (timeout_micros < 0 || timeout_micros >= longest.count()) return Clock::time_point::max();
+  return now + std::chrono::microseconds(timeout_micros);
 }
 
 }  // namespace
@@ -118,9 +134,31 @@ seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_
     if (!status.ok()) return status;
     auto opened = seawall::OpenAt(*reader, from);
     if (!opened.ok()) return opened.status();
-    reader->reader = std::move(*opened);
+    {
+      std::lock_guard<std::mutex> lock(reader->mutex);
+      reader->reader.swap(*opened);
+      if (reader->cancelled) reader->reader->Cancel();
+    }
     reader->out_of_memory = false;
     reader->misuse = nullptr;
+    return absl::OkStatus();
+  });
+}
+
+seawall_code seawall_reader_wait(seawall_reader* reader, int64_t timeout_micros,
+                                 seawall_error** error) {
+  return Guarded(error, [&]() -> absl::Status {
+    absl::Status status = CheckNotNull(reader, "reader");
+    return status.ok() ? reader->reader->Wait(seawall::Deadline(timeout_micros)) : status;
+  });
+}
+
+void seawall_reader_cancel(seawall_reader* reader) {
+  if (reader == nullptr) return;
+  (void)Guarded(nullptr, [&]() -> absl::Status {
+    std::lock_guard<std::mutex> lock(reader->mutex);
+    reader->cancelled = true;
+    reader->reader->Cancel();
     return absl::OkStatus();
   });
 }

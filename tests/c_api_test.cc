@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -149,6 +150,26 @@ TEST(CApiMemoryTest, ACodeNeedsNoMemory) {
   EXPECT_EQ(seawall_error_code(error), code);
   EXPECT_STRNE(seawall_error_message(error), "");
   seawall_error_free(error);
+}
+
+TEST(CApiThreadTest, AnotherThreadEndsAWait) {
+  const seawall::TempDir parent;
+  seawall_log* log = nullptr;
+  ASSERT_EQ(seawall_log_open((parent / "log").c_str(), nullptr, &log, nullptr), SEAWALL_OK);
+  seawall_reader* reader = nullptr;
+  ASSERT_EQ(seawall_log_new_reader(log, 1, SEAWALL_READ_DURABLE, &reader, nullptr), SEAWALL_OK);
+  seawall_code code = SEAWALL_OK;
+  std::thread waiting([&] {
+    while (seawall_reader_wait(reader, 100, nullptr) == SEAWALL_DEADLINE_EXCEEDED) {
+      EXPECT_EQ(seawall_reader_seek(reader, 1, nullptr), SEAWALL_OK);
+    }
+    code = seawall_reader_wait(reader, -1, nullptr);
+  });
+  seawall_reader_cancel(reader);
+  waiting.join();
+  EXPECT_EQ(code, SEAWALL_CANCELLED);
+  seawall_reader_free(reader);
+  seawall_log_free(log);
 }
 
 // Damage is told as it is in C++.

@@ -250,6 +250,85 @@ static const char* CallsBack(const char* directory) {
   return NULL;
 }
 
+static const char* ResetBeginsAnew(const char* directory) {
+  seawall_error* error = NULL;
+  seawall_log* log = NULL;
+  uint64_t lsn = 0;
+  EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
+  EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, &lsn, &error));
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "", seawall_log_reset(log, 0, &error));
+  EXPECT_OK(seawall_log_reset(log, 1000, &error));
+  EXPECT(seawall_log_first_lsn(log) == 1000 && seawall_log_appended_lsn(log) == 999);
+  EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, &lsn, &error));
+  EXPECT(lsn == 1000);
+  seawall_log_free(log);
+  return NULL;
+}
+
+static const char* ReaderWaits(const char* directory) {
+  seawall_error* error = NULL;
+  seawall_log* log = NULL;
+  seawall_reader* reader = NULL;
+  seawall_record record = {0};
+  record.struct_bytes = sizeof(record);
+  EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
+  EXPECT_OK(seawall_log_new_reader(log, 1, SEAWALL_READ_DURABLE, &reader, &error));
+  EXPECT_FAILS(SEAWALL_DEADLINE_EXCEEDED, "", seawall_reader_wait(reader, 0, &error));
+  EXPECT_FAILS(SEAWALL_DEADLINE_EXCEEDED, "", seawall_reader_wait(reader, 1000, &error));
+  EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, NULL, &error));
+  EXPECT_OK(seawall_reader_wait(reader, -1, &error));
+  EXPECT_OK(seawall_reader_wait(reader, INT64_MAX, &error));
+  EXPECT(seawall_reader_next(reader, &record) == 1 && Holds(&record, 1, "one"));
+  seawall_reader_cancel(reader);
+  EXPECT_FAILS(SEAWALL_CANCELLED, "", seawall_reader_wait(reader, -1, &error));
+  EXPECT_OK(seawall_reader_seek(reader, 2, &error));
+  EXPECT_FAILS(SEAWALL_CANCELLED, "", seawall_reader_wait(reader, -1, &error));
+  seawall_reader_free(reader);
+  seawall_log_free(log);
+  return NULL;
+}
+
+static const char* CursorsKeepTheirPlace(const char* directory) {
+  seawall_error* error = NULL;
+  seawall_log* log = NULL;
+  seawall_cursor* cursor = NULL;
+  seawall_cursor_info infos[2];
+  size_t count = 0;
+  seawall_options options;
+  EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
+  EXPECT_FAILS(SEAWALL_FAILED_PRECONDITION, "cursor",
+               seawall_log_open_cursor(log, "mail", &cursor, &error));
+  EXPECT(cursor == NULL);
+  EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, NULL, &error));
+  seawall_log_free(log);
+  seawall_options_init(&options, sizeof(options));
+  options.cursors = 1;
+  EXPECT_OK(seawall_log_open(directory, &options, &log, &error));
+  EXPECT_OK(seawall_log_open_cursor(log, "mail", &cursor, &error));
+  EXPECT(seawall_cursor_position(cursor) == 0);
+  EXPECT_OK(seawall_cursor_advance(cursor, 1, SEAWALL_DURABLE, &error));
+  EXPECT(seawall_cursor_position(cursor) == 1);
+  EXPECT_FAILS(SEAWALL_OUT_OF_RANGE, "",
+               seawall_cursor_advance(cursor, 2, SEAWALL_DURABLE, &error));
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "durability",
+               seawall_cursor_advance(cursor, 1, 3, &error));
+  seawall_log_free(log);
+  seawall_cursor_free(cursor);
+  EXPECT_OK(seawall_log_open(directory, &options, &log, &error));
+  EXPECT_OK(seawall_log_open_cursor(log, "billing", &cursor, &error));
+  memset(infos, 0xff, sizeof(infos));
+  EXPECT_OK(seawall_log_cursors(log, infos, 2, &count, &error));
+  EXPECT(count == 2 && strcmp(infos[0].name, "billing") == 0 && strcmp(infos[1].name, "mail") == 0);
+  EXPECT(infos[1].position == 1 && infos[1].durable_position == 1);
+  EXPECT_OK(seawall_log_drop_cursor(log, "mail", &error));
+  EXPECT_FAILS(SEAWALL_NOT_FOUND, "mail", seawall_log_drop_cursor(log, "mail", &error));
+  EXPECT_OK(seawall_log_cursors(log, NULL, 0, &count, &error));
+  EXPECT(count == 1);
+  seawall_cursor_free(cursor);
+  seawall_log_free(log);
+  return NULL;
+}
+
 #define EXPECT_NULL(name, call) EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, name " is NULL", call)
 
 static const char* RefusesNull(const char* directory) {
@@ -277,6 +356,15 @@ static const char* RefusesNull(const char* directory) {
   EXPECT_NULL("directory", seawall_reader_open_read_only(NULL, 0, &reader, &error));
   EXPECT_NULL("reader", seawall_reader_status(NULL, &error));
   EXPECT_NULL("reader", seawall_reader_seek(NULL, 1, &error));
+  EXPECT_NULL("reader", seawall_reader_wait(NULL, 1, &error));
+  seawall_reader_cancel(NULL);
+  EXPECT_NULL("log", seawall_log_reset(NULL, 1, &error));
+  EXPECT_NULL("log", seawall_log_open_cursor(NULL, "x", NULL, &error));
+  EXPECT_NULL("log", seawall_log_drop_cursor(NULL, "x", &error));
+  EXPECT_NULL("log", seawall_log_cursors(NULL, NULL, 0, &bytes, &error));
+  EXPECT_NULL("cursor", seawall_cursor_advance(NULL, 1, SEAWALL_DURABLE, &error));
+  EXPECT(seawall_cursor_position(NULL) == 0);
+  seawall_cursor_free(NULL);
   EXPECT(seawall_reader_next(NULL, &record) == -1 && seawall_reader_next_lsn(NULL) == 0);
   EXPECT(seawall_log_recovery_text(NULL) == NULL && seawall_log_first_lsn(NULL) == 0);
   EXPECT(seawall_log_appended_lsn(NULL) == 0 && seawall_log_written_lsn(NULL) == 0);
@@ -296,6 +384,11 @@ static const char* RefusesNull(const char* directory) {
               seawall_log_append_batch(log, &slice, 1, SEAWALL_APPENDED, NULL, NULL, &error));
   EXPECT_NULL("callback", seawall_log_notify_durable(log, 0, NULL, NULL, &error));
   EXPECT_NULL("stats", seawall_log_stats(log, NULL, &error));
+  EXPECT_NULL("name", seawall_log_open_cursor(log, NULL, NULL, &error));
+  EXPECT_NULL("cursor", seawall_log_open_cursor(log, "x", NULL, &error));
+  EXPECT_NULL("name", seawall_log_drop_cursor(log, NULL, &error));
+  EXPECT_NULL("infos", seawall_log_cursors(log, NULL, 1, &bytes, &error));
+  EXPECT_NULL("count", seawall_log_cursors(log, NULL, 0, NULL, &error));
   EXPECT_NULL("payload", seawall_log_read(log, 1, NULL, &bytes, &error));
   EXPECT_NULL("bytes", seawall_log_read(log, 1, &payload, NULL, &error));
   EXPECT_NULL("reader", seawall_log_new_reader(log, 1, SEAWALL_READ_DURABLE, NULL, &error));
@@ -381,6 +474,10 @@ static const char* StructsMayGrow(const char* directory) {
   EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "knows",
                seawall_log_open(directory, &options.now, &log, &error));
   options.later = 0;
+  options.now.reserved = 1;
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "reserved is 1",
+               seawall_log_open(directory, &options.now, &log, &error));
+  options.now.reserved = 0;
   EXPECT_OK(seawall_log_open(directory, &options.now, &log, &error));
   EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, NULL, &error));
 
@@ -405,6 +502,14 @@ static const char* StructsMayGrow(const char* directory) {
   EXPECT(seawall_reader_next(reader, &record.now) == 1 && Holds(&record.now, 1, "one"));
   EXPECT(record.later == 0);
   seawall_reader_free(reader);
+  seawall_log_free(log);
+  log = NULL;
+
+  /* A program of the first version, which knew 64 bytes: what comes behind is not looked at. */
+  memset(&options, 0xff, sizeof(options));
+  seawall_options_init(&options.now, 64);
+  EXPECT(options.now.cursors == UINT32_MAX && options.now.max_recycled_segments < UINT32_MAX);
+  EXPECT_OK(seawall_log_open(directory, &options.now, &log, &error));
   seawall_log_free(log);
   log = NULL;
 
@@ -438,6 +543,9 @@ static const char* LayoutStays(const char* directory) {
   EXPECT(offsetof(seawall_options, flush_interval_micros) == 48);
   EXPECT(offsetof(seawall_options, group_alignment_bytes) == 56);
   EXPECT(offsetof(seawall_options, max_recycled_segments) == 60);
+  EXPECT(offsetof(seawall_options, cursors) == 64);
+  EXPECT(sizeof(seawall_cursor_info) == 64);
+  EXPECT(offsetof(seawall_cursor_info, position) == 48);
   EXPECT(sizeof(seawall_recovery_report) >= 96);
   EXPECT(offsetof(seawall_recovery_report, verdict) == 4);
   EXPECT(offsetof(seawall_recovery_report, first_lsn) == 8);
@@ -465,6 +573,9 @@ const CApiCase kCApiCases[] = {
     {"RecoversWhatWasThere", RecoversWhatWasThere},
     {"TrimsAndTruncates", TrimsAndTruncates},
     {"CallsBack", CallsBack},
+    {"ResetBeginsAnew", ResetBeginsAnew},
+    {"ReaderWaits", ReaderWaits},
+    {"CursorsKeepTheirPlace", CursorsKeepTheirPlace},
     {"RefusesNull", RefusesNull},
     {"RefusesWrongNumbers", RefusesWrongNumbers},
     {"StructsMayGrow", StructsMayGrow},

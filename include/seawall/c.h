@@ -132,6 +132,8 @@ typedef struct seawall_options {
   uint64_t flush_interval_micros;
   uint32_t group_alignment_bytes;
   uint32_t max_recycled_segments;
+  uint32_t cursors;  /* 0 or 1 */
+  uint32_t reserved; /* 0 */
 } seawall_options;
 
 /* Sets all to the defaults, and `struct_bytes` to the second argument:
@@ -231,6 +233,10 @@ seawall_code seawall_log_trim_before(seawall_log* log, uint64_t lsn, seawall_err
 /* Log::TruncateAfter: gives up the records above `lsn`. No append may run at the same time. */
 seawall_code seawall_log_truncate_after(seawall_log* log, uint64_t lsn, seawall_error** error);
 
+/* Log::Reset: gives up all records; the next one appended gets `first_lsn`. No append may run at
+ * the same time. */
+seawall_code seawall_log_reset(seawall_log* log, uint64_t first_lsn, seawall_error** error);
+
 /* seawall::Stats, each field as it says. */
 typedef struct seawall_stats {
   uint32_t struct_bytes; /* sizeof(seawall_stats), set by the caller */
@@ -313,7 +319,50 @@ uint64_t seawall_reader_next_lsn(const seawall_reader* reader);
  * it was. */
 seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_error** error);
 
+/* Reader::Wait: returns SEAWALL_OK when seawall_reader_next() has a record;
+ * SEAWALL_DEADLINE_EXCEEDED when none came within `timeout_micros` (below 0: however long it
+ * takes), SEAWALL_CANCELLED after seawall_reader_cancel(). Not for a reader that was opened read
+ * only. */
+seawall_code seawall_reader_wait(seawall_reader* reader, int64_t timeout_micros,
+                                 seawall_error** error);
+/* Reader::Cancel: ends a wait under way and all later ones, also after a seek. From any thread,
+ * while another one uses the reader, but not beside its free. */
+void seawall_reader_cancel(seawall_reader* reader);
+
 void seawall_reader_free(seawall_reader* reader);
+
+/* ---- Cursors: durable positions of consumers (seawall/cursor.h), for logs opened with
+ * seawall_options.cursors. Any number of threads use one at once. */
+
+typedef struct seawall_cursor seawall_cursor;
+
+/* Log::OpenCursor. `name` ends with a 0 byte. `*cursor` is the caller's, to be freed with
+ * seawall_cursor_free(); NULL after an error. It may be freed before or after the log. */
+seawall_code seawall_log_open_cursor(seawall_log* log, const char* name, seawall_cursor** cursor,
+                                     seawall_error** error);
+/* Log::DropCursor: removes the cursor of this name from the log. */
+seawall_code seawall_log_drop_cursor(seawall_log* log, const char* name, seawall_error** error);
+
+/* Cursor::position: the last record that was consumed. 0 for NULL. */
+uint64_t seawall_cursor_position(const seawall_cursor* cursor);
+/* Cursor::Advance: moves the position forward to `lsn`; with SEAWALL_DURABLE it survives every
+ * crash when this returns. */
+seawall_code seawall_cursor_advance(seawall_cursor* cursor, uint64_t lsn, seawall_durability until,
+                                    seawall_error** error);
+/* The position stays in the log. */
+void seawall_cursor_free(seawall_cursor* cursor);
+
+/* seawall::CursorInfo. Never changes. */
+typedef struct seawall_cursor_info {
+  char name[48]; /* ends with a 0 byte */
+  uint64_t position;
+  uint64_t durable_position;
+} seawall_cursor_info;
+
+/* Log::cursors(): all, by name. Writes `capacity` of them at most to `infos`, and how many there
+ * are to `*count`. */
+seawall_code seawall_log_cursors(const seawall_log* log, seawall_cursor_info* infos,
+                                 size_t capacity, size_t* count, seawall_error** error);
 
 #ifdef __cplusplus
 }
