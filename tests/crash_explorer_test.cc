@@ -306,6 +306,18 @@ TEST_P(CrashExplorerTest, TrimAndRecycle) {
       10);
 }
 
+TEST_P(CrashExplorerTest, AutomaticRetention) {
+  Explore(
+      "automatic retention",
+      [](Explorer*, ModelledLog* log) {
+        log->options()->retain_bytes = 24 << 10;
+        log->options()->max_log_bytes = uint64_t{256} << 10;
+        EXPECT_STATUS_OK(log->Open());
+        for (Lsn i = 1; i <= 40; ++i) EXPECT_STATUS_OK(log->Append(2500, Durability::kDurable));
+      },
+      10);
+}
+
 // Up to the watermark, when the next segment is begun but its header not yet synced.
 TEST_P(CrashExplorerTest, TrimAtTheWatermark) {
   Explore("trim at the watermark", [](Explorer*, ModelledLog* log) {

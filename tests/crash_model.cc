@@ -139,6 +139,18 @@ absl::Status ModelledLog::Open() {
   return absl::OkStatus();
 }
 
+// With retain_bytes the log may begin anywhere up to here. What headers take is not modelled: they
+// are less than half of it.
+Lsn ModelledLog::HighestRetained(const World& world) const {
+  if (options_.retain_bytes == 0) return 0;
+  uint64_t bytes = 0;
+  Lsn lsn = world.records.size();
+  for (; lsn > 0 && bytes < options_.retain_bytes / 2; --lsn) {
+    bytes += world.records[lsn - 1].size();
+  }
+  return lsn + 1;
+}
+
 absl::Status ModelledLog::Append(size_t bytes, Durability until) {
   return AppendBatch(1, bytes, until);
 }
@@ -155,6 +167,7 @@ absl::Status ModelledLog::AppendBatch(size_t records, size_t bytes, Durability u
     // It may reach the disk from the moment of the call.
     world.records.insert(world.records.end(), payloads.begin(), payloads.end());
     if (records > 1) world.batches.push_back({first, first + records - 1});
+    world.highest_first = std::max(world.highest_first, HighestRetained(world));
   }
   std::vector<std::string_view> views(payloads.begin(), payloads.end());
   absl::StatusOr<LsnRange> range = log_->AppendBatch(views);

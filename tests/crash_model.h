@@ -90,6 +90,7 @@ class ModelledLog {
 
  private:
   std::string NewPayload(Lsn lsn, size_t bytes);
+  Lsn HighestRetained(const World& world) const;
   // Runs `change`, after which the world is `then`; until it returns, either world may be found.
   absl::Status Change(World then, const std::function<absl::Status()>& change);
 
