@@ -21,7 +21,7 @@ Checkpoint::Checkpoint(uv_loop_t* loop, Journal* journal, const Store* store,
 void Checkpoint::Start() {
   running_ = true;
   visited_all_ = false;
-  finishing_ = false;
+  phase_ = Phase::kWriting;
   cursor_ = 0;
   keys_ = 0;
   begin_lsn_ = journal_->appended_lsn();
@@ -49,13 +49,15 @@ void Checkpoint::Work(uv_work_t* request) {
 
 void Checkpoint::AfterWork(uv_work_t* request, int) {
   auto* self = static_cast<Checkpoint*>(request->data);
-  if (self->finishing_) self->journal_->EndSync();
-  if (!self->work_status_.ok() || self->finishing_) {
+  if (self->phase_ == Phase::kSyncing) self->journal_->EndSync();
+  if (!self->work_status_.ok() || self->phase_ == Phase::kFinishing) {
     self->End(self->work_status_);
   } else if (self->abandoned_) {
     self->End(absl::CancelledError("the server was stopped"));
-  } else if (self->visited_all_) {
+  } else if (self->phase_ == Phase::kSyncing) {
     self->Finish();
+  } else if (self->visited_all_) {
+    self->SyncJournal();
   } else {
     self->NextSlice();
   }
@@ -72,12 +74,17 @@ void Checkpoint::NextSlice() {
   Queue([this] { return writer_->WriteChunk(slice_); });
 }
 
-void Checkpoint::Finish() {
-  finishing_ = true;
+void Checkpoint::SyncJournal() {
+  phase_ = Phase::kSyncing;
+  end_lsn_ = journal_->appended_lsn();
   journal_->BeginSync();
-  Queue([this, end_lsn = journal_->appended_lsn()] {
-    absl::Status status = journal_->Sync(end_lsn);
-    if (status.ok()) status = writer_->Finish(keys_, end_lsn);
+  Queue([this] { return journal_->Sync(end_lsn_); });
+}
+
+void Checkpoint::Finish() {
+  phase_ = Phase::kFinishing;
+  Queue([this] {
+    absl::Status status = writer_->Finish(keys_, end_lsn_);
     if (status.ok()) status = journal_->log()->TrimBefore(begin_lsn_ + 1);
     return status;
   });

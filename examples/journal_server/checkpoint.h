@@ -51,6 +51,7 @@ class Checkpoint {
   static void Work(uv_work_t* request);
   static void AfterWork(uv_work_t* request, int status);
   void NextSlice();
+  void SyncJournal();
   void Finish();
   void End(const absl::Status& status);
 
@@ -68,8 +69,10 @@ class Checkpoint {
 
   bool running_ = false;
   bool abandoned_ = false;
+  // What the work under way does.
+  enum class Phase { kWriting, kSyncing, kFinishing } phase_ = Phase::kWriting;
   bool visited_all_ = false;
-  bool finishing_ = false;
+  seawall::Lsn end_lsn_ = 0;
   uint64_t cursor_ = 0;
   uint64_t keys_ = 0;
   seawall::Lsn begin_lsn_ = 0;

@@ -88,6 +88,8 @@ int Main(int argc, char** argv) {
   }
   // A client that went away is an error of write(2).
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that may not grow (ulimit -f).
+  std::signal(SIGXFSZ, SIG_IGN);
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Create(options);
   if (!server.ok()) {
     std::cerr << "journal_server: " << server.status() << "\n";

@@ -192,17 +192,24 @@ void Server::Turn() {
   if (stopped_) return;
   journal_->Push();
   if (!journal_->failure().ok()) return Stop();
-  reached_lsn_ = journal_->Reached();
+  const seawall::Lsn reached = journal_->Reached();
+  if (reached != reached_lsn_) {
+    reached_lsn_ = reached;
+    listed_.insert(listed_.end(), waiting_.begin(), waiting_.end());
+    waiting_.clear();
+  }
   // Going on with a client may put it, or none other, on the lists again.
   std::vector<std::shared_ptr<Connection>> stalled;
   stalled.swap(stalled_);
   for (const auto& connection : stalled) connection->Resume();
-  std::vector<std::shared_ptr<Connection>> listed;
-  listed.swap(listed_);
-  for (auto& connection : listed) {
+  turning_.swap(listed_);
+  for (std::shared_ptr<Connection>& connection : turning_) {
     connection->set_listed(false);
-    if (connection->Turn(reached_lsn_)) List(connection.get());
+    if (!connection->Turn(reached_lsn_) || connection->listed()) continue;
+    connection->set_listed(true);
+    waiting_.push_back(std::move(connection));
   }
+  turning_.clear();
   // What ran just now was appended behind the Push() above.
   journal_->Push();
   if (stopping_) Stop();
@@ -303,6 +310,7 @@ absl::Status Server::CloseAll() {
       nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);
   listed_.clear();
+  waiting_.clear();
   stalled_.clear();
   if (uv_loop_close(&loop_) != 0 && status.ok()) {
     status = absl::InternalError("the event loop has something left to do");

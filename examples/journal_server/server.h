@@ -115,7 +115,11 @@ class Server : public Host {
   std::unique_ptr<Checkpoint> checkpoint_;
 
   std::unordered_map<uint64_t, Connection*> connections_;
+  // With output: what is new, and what waits for the journal, which is looked at again when that
+  // has come further. A connection is in one of them at most, and says so (listed()).
   std::vector<std::shared_ptr<Connection>> listed_;
+  std::vector<std::shared_ptr<Connection>> waiting_;
+  std::vector<std::shared_ptr<Connection>> turning_;  // Turn()'s, kept for its memory
   std::vector<std::shared_ptr<Connection>> stalled_;
   std::vector<char> read_buffer_;
   std::string scratch_;

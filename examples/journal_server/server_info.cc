@@ -51,7 +51,7 @@ std::string Server::Info(std::string_view section) {
   Section clients(section, "Clients", &info);
   clients.Add("connected_clients", connections_.size());
   clients.Add("maxclients", max_clients_);
-  clients.Add("clients_waiting_for_the_journal", listed_.size());
+  clients.Add("clients_waiting_for_the_journal", waiting_.size());
   Section persistence(section, "Persistence", &info);
   const seawall::Stats stats = journal_->log()->stats();
   const Recovery& recovery = journal_->recovery();

@@ -151,6 +151,34 @@ TEST(ServerTest, AllLevelsSurviveAKill) {
   }
 }
 
+// Snapshots are written by themselves, the log is trimmed behind them, and a restart redoes no more
+// than the bound and what came while the last one was being written.
+TEST(ServerTest, TheLogAndARestartAreBounded) {
+  TempDir dir;
+  const std::vector<std::string> flags = {"--checkpoint_bytes=1000000", "--segment_bytes=524288"};
+  uint64_t written = 0;
+  {
+    ServerProcess server(dir.path(), flags);
+    ASSERT_TRUE(server.listening()) << server.output();
+    Client client(server.socket());
+    const std::string value(1000, 'v');
+    while (InfoField(&client, "snapshots_completed") < "3" && written < 100000) {
+      for (int i = 0; i < 500; ++i) client.Send({"SET", "k" + std::to_string(i), value});
+      for (int i = 0; i < 500; ++i) ASSERT_EQ(Text(client.Receive().get()), "OK");
+      written += 500;
+    }
+    EXPECT_EQ(InfoField(&client, "snapshots_failed"), "0");
+    EXPECT_GT(std::stoull(InfoField(&client, "first_lsn")), written / 4);
+    server.Kill();
+  }
+  ServerProcess server(dir.path(), flags);
+  ASSERT_TRUE(server.listening()) << server.output();
+  Client client(server.socket());
+  EXPECT_EQ(InfoField(&client, "recovery_snapshot_keys"), "500");
+  EXPECT_LT(std::stoull(InfoField(&client, "recovery_redone_records")), written / 2);
+  EXPECT_EQ(client({"DBSIZE"}), "500");
+}
+
 TEST(ServerTest, OneServerOnly) {
   TempDir dir;
   ServerProcess first(dir.path());

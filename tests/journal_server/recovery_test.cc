@@ -1,5 +1,8 @@
 // Snapshots and redo: what comes back is what was there.
+#include <atomic>
+#include <cerrno>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <random>
 #include <string>
@@ -9,6 +12,7 @@
 #include "examples/journal_server/journal.h"
 #include "examples/journal_server/snapshot.h"
 #include "gtest/gtest.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/journal_server/store_test_util.h"
 #include "tests/seed.h"
 #include "tests/test_util.h"
@@ -262,6 +266,55 @@ TEST(JournalTest, ASnapshotThatTheLogDoesNotSuitIsRefused) {
   ASSERT_OK(WriteSnapshot(dir.path(), store, 1, 2));  // record 2 was lost
   EXPECT_TRUE(seawall::Fails(Journal::Open(dir.path(), {}, &store, [] {}),
                              absl::StatusCode::kDataLoss, {"records 2 to 2", "1 to 1"}));
+}
+
+// All syncs fail from a moment on.
+class FailingSyncs : public seawall::ForwardingFileSystem {
+ public:
+  FailingSyncs() : ForwardingFileSystem(seawall::FileSystem::Posix()) {}
+
+  int Open(const std::string& path, const seawall::OpenOptions& options,
+           std::unique_ptr<seawall::File>* file) override {
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0) *file = std::make_unique<FailingFile>(std::move(*file), &fail);
+    return error;
+  }
+
+  std::atomic<bool> fail{false};
+
+ private:
+  class FailingFile : public seawall::ForwardingFile {
+   public:
+    FailingFile(std::unique_ptr<seawall::File> file, const std::atomic<bool>* fail)
+        : ForwardingFile(std::move(file)), fail_(fail) {}
+    int Sync(SyncKind kind) override { return *fail_ ? EIO : ForwardingFile::Sync(kind); }
+
+   private:
+    const std::atomic<bool>* const fail_;
+  };
+};
+
+TEST(JournalTest, AFailedSyncIsForGood) {
+  TempDir dir;
+  FailingSyncs fs;
+  JournalOptions options;
+  options.file_system = &fs;
+  std::promise<void> woken;
+  std::atomic<bool> is_woken{false};
+  Store store;
+  auto journal = Journal::Open(dir.path(), options, &store, [&woken, &is_woken] {
+    if (!is_woken.exchange(true)) woken.set_value();
+  });
+  ASSERT_OK(journal);
+  fs.fail = true;
+  ASSERT_EQ((*journal)->Append(Set("k", "v")).code, JournalSink::Result::Code::kAppended);
+  (*journal)->Push();
+  woken.get_future().wait();
+  EXPECT_TRUE(
+      seawall::Fails((*journal)->failure(), absl::StatusCode::kUnavailable, {"sync", "log/"}));
+  EXPECT_EQ((*journal)->Reached(), 0u);  // no reply goes out
+  fs.fail = false;
+  EXPECT_EQ((*journal)->Append(Set("k", "w")).code, JournalSink::Result::Code::kFailed);
 }
 
 TEST(JournalTest, ARecordOfSomethingElseIsRefused) {
