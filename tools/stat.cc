@@ -5,6 +5,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "tools/command.h"
 #include "tools/json.h"
 #include "tools/log_view.h"
@@ -30,6 +31,9 @@ above it is not trimmed.
 
 A group is what one write and one sync committed: its average size says how well group commit works.
 "file" is a segment's length on disk, zeros written ahead included; "used" is what groups fill.
+"kept by": the tail is being written; cursors hold what they have not passed; "-": nothing in the
+directory does. What its writer's options keep, and a backup or an archive that it serves, only
+Log::retention_report() tells.
 
 It reads all groups (their number is written nowhere), only reads, takes no lock, and works beside a
 live writer.
@@ -156,6 +160,19 @@ Json ControlJson(const ControlBlock& control) {
           {"prepared", entries}};
 }
 
+// What keeps a segment, as far as the directory tells.
+std::vector<std::string> KeptBy(const LogView& view, const LogStat& stat,
+                                const SegmentStat& segment) {
+  std::vector<std::string> kept_by;
+  if (segment.ref.generation == stat.segments.back().ref.generation) kept_by.push_back("tail");
+  for (const CursorPosition& cursor : view.cursors) {
+    if (segment.ref.sealed() && cursor.lsn < segment.ref.last_lsn) {
+      kept_by.push_back(absl::StrCat("cursor ", cursor.name));
+    }
+  }
+  return kept_by;
+}
+
 Json SegmentJson(const SegmentStat& segment) {
   Json json = ToJson(segment.ref);
   json["file_bytes"] = segment.file_bytes;
@@ -199,7 +216,11 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
     }
   }
   json["segments"] = Json::array();
-  for (const SegmentStat& segment : stat.segments) json["segments"].push_back(SegmentJson(segment));
+  for (const SegmentStat& segment : stat.segments) {
+    Json of_segment = SegmentJson(segment);
+    of_segment["kept_by"] = KeptBy(view, stat, segment);
+    json["segments"].push_back(of_segment);
+  }
   output->WriteLine(ToLine(json));
 }
 
@@ -231,18 +252,20 @@ void PrintCursors(const LogView& view, Output* output) {
   }
 }
 
-void PrintTable(const LogStat& stat, Output* output) {
+void PrintTable(const LogView& view, const LogStat& stat, Output* output) {
   output->WriteLine("");
-  output->WriteLine(absl::StrFormat("%10s %12s %12s %9s %10s %10s  %s", "segment", "first", "last",
-                                    "groups", "used", "file", "last sealed"));
+  output->WriteLine(absl::StrFormat("%10s %12s %12s %9s %10s %10s  %-27s  %s", "segment", "first",
+                                    "last", "groups", "used", "file", "last sealed", "kept by"));
   for (const SegmentStat& segment : stat.segments) {
+    const std::vector<std::string> kept_by = KeptBy(view, stat, segment);
     const Lsn last =
         segment.ref.sealed() ? segment.ref.last_lsn : segment.ref.base_lsn + segment.records - 1;
     output->WriteLine(absl::StrFormat(
-        "%10d %12d %12s %9d %10s %10s  %s", segment.ref.generation, segment.ref.base_lsn,
+        "%10d %12d %12s %9d %10s %10s  %-27s  %s", segment.ref.generation, segment.ref.base_lsn,
         last < segment.ref.base_lsn ? std::string("-") : absl::StrCat(last), segment.groups,
         FormatBytes(segment.used_bytes), FormatBytes(segment.file_bytes),
-        segment.groups == 0 ? std::string("-") : FormatMicros(segment.last_sealed_micros)));
+        segment.groups == 0 ? std::string("-") : FormatMicros(segment.last_sealed_micros),
+        kept_by.empty() ? std::string("-") : absl::StrJoin(kept_by, ", ")));
   }
 }
 
@@ -273,7 +296,7 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
              output);
   if (view.control.has_value()) PrintControl(*view.control, output);
   PrintCursors(view, output);
-  PrintTable(stat, output);
+  PrintTable(view, stat, output);
 }
 
 ExitCode RunStat(const std::vector<std::string>& arguments) {
