@@ -281,6 +281,19 @@ TEST_F(ToolTest, StatListsCursors) {
   EXPECT_EQ(RunTool({"dump", log_}).code, 0);
 }
 
+TEST_F(ToolTest, StatSpeaksOpenMetrics) {
+  MakeLog(300);
+  const Outcome outcome = RunTool({"stat", "--openmetrics", log_});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("seawall_directory_last_lsn{directory=\"" + log_ + "\"} 300\n"),
+                    HasSubstr("seawall_directory_closed{directory=\"" + log_ + "\"} 1\n"),
+                    HasSubstr("# UNIT seawall_directory_file_bytes bytes\n")));
+  WriteFile(log_ + ".metrics", outcome.out);
+  EXPECT_EQ(std::system(("python3 tests/openmetrics_check.py <" + log_ + ".metrics").c_str()), 0);
+  EXPECT_EQ(RunTool({"stat", "--openmetrics", "--json", log_}).code, 2);
+}
+
 TEST_F(ToolTest, OneIsNoPlural) {
   MakeLog(1);
   EXPECT_THAT(RunTool({"verify", log_}).out,
@@ -497,7 +510,7 @@ TEST_F(ToolTest, AFlagOfAnotherCommandIsRefused) {
   MakeLog(1);
   WriteFile(scratch_.path("flags"), "--json\n");
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
-      {{"stat", "--raw", log_}, "it has no flag --raw; it has --json\n"},
+      {{"stat", "--raw", log_}, "it has no flag --raw; it has --json, --openmetrics\n"},
       {{"verify", "--from=1", log_}, "it has no flag --from; it has --json"},
       {{"append", "--json", log_}, "it has no flag --json; it has --"},
       {{"dump", "--flagfile=" + scratch_.path("flags"), log_}, "it has no flag --flagfile; it has"},

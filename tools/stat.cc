@@ -6,11 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "engine/metrics_text.h"
 #include "tools/command.h"
 #include "tools/json.h"
 #include "tools/log_view.h"
 #include "tools/output.h"
 #include "tools/segment_walk.h"
+
+ABSL_FLAG(bool, openmetrics, false, "stat: OpenMetrics text");
 
 namespace seawall {
 namespace {
@@ -18,9 +21,12 @@ namespace {
 constexpr char kHelp[] =
     R"(seawall stat: what a log consists of: its segments, LSNs, sizes, and what CONTROL says.
 
-Usage: seawall stat [--json] DIR
+Usage: seawall stat [--json | --openmetrics] DIR
 
-  --json   one JSON object, in one line
+  --json          one JSON object, in one line
+  --openmetrics   OpenMetrics text, for Prometheus: what a reader of DIR can know, seawall_directory_...
+                  (What only the writing process knows, latencies too, it can serve itself: see
+                  OpenMetricsText() in seawall/openmetrics.h.)
 
 "durable" is the last LSN that the files prove to be durable. For a log that is not closed, records
 after it were found whole; its writer may know more of them to be durable, and opening the log makes
@@ -44,6 +50,8 @@ Examples:
   seawall stat /var/lib/app/log
   seawall stat --json /var/lib/app/log | jq .last_lsn
   watch -n1 seawall stat /var/lib/app/log       # a writer at work
+  seawall stat --openmetrics /var/lib/app/log >/var/lib/node_exporter/log.prom.$$ &&
+    mv /var/lib/node_exporter/log.prom.$$ /var/lib/node_exporter/log.prom
 )";
 
 struct SegmentStat {
@@ -224,6 +232,48 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
   output->WriteLine(ToLine(json));
 }
 
+// `unit` is at the end of the name, too.
+void AddGauge(const std::string& name, const std::string& unit, const std::string& help,
+              const MetricLabels& labels, uint64_t value, MetricsText* text) {
+  text->Family("seawall_directory_" + name, MetricsText::Type::kGauge, unit, help);
+  text->Sample(labels, value);
+}
+
+void PrintOpenMetrics(const LogView& view, const LogStat& stat, Output* output) {
+  const MetricLabels labels = {{"directory", view.directory}};
+  MetricsText text;
+  const auto add = [&](const char* name, const char* unit, const char* help, uint64_t value) {
+    AddGauge(name, unit, help, labels, value, &text);
+  };
+  add("sound", "", "1 if no damage was met.", stat.damaged ? 0 : 1);
+  if (view.opens.ok()) {
+    const RecoveryReport& report = view.report;
+    add("closed", "", "1 if the last writer has closed it.",
+        report.verdict == RecoveryVerdict::kClean ? 1 : 0);
+    add("first_lsn", "", "The first retained record.", report.first_lsn);
+    add("last_lsn", "", "The last record that was found whole.", report.last_lsn);
+    add("durable_lsn", "", "The last record that the files prove to be durable.",
+        report.proven_durable_lsn);
+  }
+  add("records", "", "Retained records.", stat.records);
+  add("payload_bytes", "bytes", "Bytes of their payloads.", stat.payload_bytes);
+  add("groups", "", "Groups: what one write committed.", stat.groups);
+  add("group_bytes", "bytes", "Bytes of all groups.", stat.used_bytes);
+  add("file_bytes", "bytes", "Lengths of all segment files, spares included.", stat.file_bytes);
+  add("segments", "", "Segment files that hold records.", stat.segments.size());
+  add("spares", "", "Segment files that are ready to be used.", stat.spares);
+  int64_t sealed_micros = 0;
+  for (const SegmentStat& segment : stat.segments) {
+    sealed_micros = std::max(sealed_micros, segment.last_sealed_micros);
+  }
+  if (sealed_micros > 0) {
+    text.Family("seawall_directory_last_sealed_timestamp_seconds", MetricsText::Type::kGauge,
+                "seconds", "When the last group was sealed, since the Unix epoch.");
+    text.Seconds(labels, static_cast<uint64_t>(sealed_micros));
+  }
+  output->Write(text.Finish());
+}
+
 void PrintField(const std::string& name, const std::string& value, Output* output) {
   output->WriteLine(absl::StrFormat("%-10s %s", name, value));
 }
@@ -301,6 +351,9 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
 
 ExitCode RunStat(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return FailUsage("stat", "expected one DIR");
+  if (absl::GetFlag(FLAGS_json) && absl::GetFlag(FLAGS_openmetrics)) {
+    return FailUsage("stat", "--json or --openmetrics, not both");
+  }
   absl::StatusOr<LogView> view = LoadLogView(arguments[0]);
   if (!view.ok()) return Fail("stat", view.status());
   absl::StatusOr<LogStat> stat = CountLog(*view);
@@ -308,6 +361,8 @@ ExitCode RunStat(const std::vector<std::string>& arguments) {
   Output output;
   if (absl::GetFlag(FLAGS_json)) {
     PrintJson(*view, *stat, &output);
+  } else if (absl::GetFlag(FLAGS_openmetrics)) {
+    PrintOpenMetrics(*view, *stat, &output);
   } else {
     PrintText(*view, *stat, &output);
   }
@@ -323,7 +378,11 @@ ExitCode RunStat(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Command StatCommand() {
-  return {"stat", "segments, LSNs, sizes, and what CONTROL says", kHelp, {"json"}, RunStat};
+  return {"stat",
+          "segments, LSNs, sizes, and what CONTROL says",
+          kHelp,
+          {"json", "openmetrics"},
+          RunStat};
 }
 
 }  // namespace seawall
