@@ -56,6 +56,8 @@ constexpr Count kCounts[] = {
      "Trimmed segment files used again."},
     {&Stats::segments_unlinked, Type::kCounter, "seawall_unlinked_segments", "",
      "Trimmed segment files unlinked."},
+    {&Stats::watermark_failures, Type::kCounter, "seawall_failed_watermark_writes", "",
+     "Failures to tell other processes of new records."},
     {&Stats::indexes_written, Type::kCounter, "seawall_written_indexes", "",
      "Indexes written into sealed segments."},
     {&Stats::index_write_failures, Type::kCounter, "seawall_failed_index_writes", "",
