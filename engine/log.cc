@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <new>
@@ -194,6 +195,30 @@ class LogImpl : public Log {
     return Latched(commit_.Reset(first_lsn));
   }
 
+  absl::StatusOr<BackupReport> Backup(const std::string& destination,
+                                      const BackupOptions& wanted) override {
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    BackupOptions options = wanted;
+    options.file_system = fs_;
+    const Lsn durable = durable_lsn();
+    if (options.to_lsn == 0) options.to_lsn = durable;
+    if (options.to_lsn > durable) {
+      return absl::OutOfRangeError(absl::StrCat("back up to record ", options.to_lsn,
+                                                ": expected at most ", durable,
+                                                ", the last durable one"));
+    }
+    const std::string hold = absl::StrCat(destination, " ", ++backups_);
+    // The first record may be trimmed between the two calls.
+    while (!store_.SetHold(HoldKind::kBackup, hold, store_.first_lsn()).ok()) {
+    }
+    // What a clone shares with its original is written elsewhere when the original is written
+    // again, for which there may be no space.
+    store_.StopRecycling();
+    absl::StatusOr<BackupReport> report = BackupDirectory(store_.directory(), destination, options);
+    store_.ReleaseHold(HoldKind::kBackup, hold);
+    return report;
+  }
+
   absl::Status Close() override {
     if (closed_) return close_status_;
     closed_ = true;
@@ -316,6 +341,7 @@ class LogImpl : public Log {
   SegmentStore store_;
   GroupCommit commit_;
   WatermarkPublisher watermark_;
+  std::atomic<uint64_t> backups_{0};  // gives each one's hold a name of its own
   bool closed_ = true;  // before Start(), too; Close() is not called beside other calls
   absl::Status close_status_;
 };

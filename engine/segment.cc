@@ -279,7 +279,17 @@ absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
   segment->header.salt = RandomU64();
   segment->header.recycled = true;
   segment->header.created_unix_micros = UnixMicros();
-  int error = fs->Rename(old_path, segment->path);
+  // Another name of the file is a copy's (backup.h), which must not see it written again. It was
+  // made while CONTROL had the segment in the log, or its maker looks at CONTROL once more: a name
+  // that comes behind this look is noticed there.
+  FileInfo info;
+  int error = fs->Stat(old_path, &info);
+  if (error != 0) return ErrnoStatus(error, "stat", old_path);
+  if (info.links > 1) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(old_path, ": expected one name of the file, found ", info.links));
+  }
+  error = fs->Rename(old_path, segment->path);
   if (error != 0) return ErrnoStatus(error, "rename to", segment->path);
   absl::Status status = SyncDirectory(fs, directory);
   if (!status.ok()) return status;

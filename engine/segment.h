@@ -117,7 +117,7 @@ absl::Status CommitFresh(const Options& options, const FreshSegment& fresh);
 
 // Makes a trimmed segment's file a spare of another generation: renames it, makes that durable,
 // then writes the new header and syncs it. In this order a file that bears an old header under a
-// new name is known to be between the two.
+// new name is known to be between the two. FailedPrecondition if the file has another name.
 absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
     FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
     const std::string& old_path, uint64_t generation, uint64_t* allocated_bytes);

@@ -10,6 +10,11 @@
 
 namespace seawall {
 
+void SegmentStore::StopRecycling() {
+  MutexLock lock(&mutex_);
+  recycle_from_generation_ = segments_.back().generation + 1;
+}
+
 absl::Status SegmentStore::TrimBefore(Lsn lsn) {
   {
     MutexLock lock(&mutex_);
@@ -72,7 +77,8 @@ absl::Status SegmentStore::RemoveTrimmed() {
     while (!trimmed_.empty()) {
       SegmentRef& segment = trimmed_.front();
       Gone file{{SegmentName(segment.generation)}, segment.generation, segment.file_bytes, nullptr};
-      const bool free = segment.pin.use_count() == 1;  // nobody can get another pin
+      const bool free = segment.pin.use_count() == 1 &&  // nobody can get another pin
+                        segment.generation >= recycle_from_generation_;
       if (free && recycle.names.empty() && MayPrepare() && Spares() < spares) {
         recycle = std::move(file);
         generation = next_generation_++;

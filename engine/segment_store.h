@@ -118,6 +118,9 @@ class SegmentStore {
   std::vector<Hold> holds() const;
   // Reads a block of each segment from before Start(), where ages matter.
   RetentionReport retention_report();
+  // From now on, segments that are there now are unlinked when they are trimmed, not recycled.
+  void StopRecycling();
+  const std::string& directory() const { return directory_; }
 
   // Replaces everything above `lsn` by a fresh segment, and returns it. Nobody appends meanwhile.
   struct Truncated {
@@ -307,6 +310,8 @@ class SegmentStore {
   // being made or removed.
   DiskBudget budget_ ABSL_GUARDED_BY(mutex_);
   std::vector<Pinned> pinned_ ABSL_GUARDED_BY(mutex_);
+  // Those below are not recycled: a backup may share their blocks.
+  uint64_t recycle_from_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
   // What was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
   // recycled file behind the tail with groups of such a salt is damage.

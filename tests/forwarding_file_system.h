@@ -56,6 +56,10 @@ class ForwardingFileSystem : public FileSystem {
     return fs_->Rename(from, to);
   }
   int Unlink(const std::string& path) override { return fs_->Unlink(path); }
+  int Link(const std::string& from, const std::string& to) override { return fs_->Link(from, to); }
+  int Clone(const std::string& from, const std::string& to) override {
+    return fs_->Clone(from, to);
+  }
   int RemoveDirectory(const std::string& path) override { return fs_->RemoveDirectory(path); }
   int SyncDirectory(const std::string& directory) override { return fs_->SyncDirectory(directory); }
 

@@ -2,6 +2,7 @@
 #ifndef SEAWALL_TOOLS_COMMAND_H_
 #define SEAWALL_TOOLS_COMMAND_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 // Shared by several subcommands; defined in command.cc.
 ABSL_DECLARE_FLAG(bool, json);
 ABSL_DECLARE_FLAG(std::string, framing);
+ABSL_DECLARE_FLAG(uint64_t, to);      // ~0: to the end; defined in dump.cc
+ABSL_DECLARE_FLAG(std::string, out);  // defined in repair.cc
 
 namespace seawall {
 
@@ -38,6 +41,7 @@ Command AppendCommand();
 Command ProbeCommand();
 Command RepairCommand();
 Command TailCommand();
+Command BackupCommand();
 
 // Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
 // what its code suggests for a log.

@@ -12,7 +12,8 @@
 #include "tools/segment_walk.h"
 
 ABSL_FLAG(uint64_t, from, 0, "dump: the first record (LSN); 0 is the first retained one");
-ABSL_FLAG(uint64_t, to, std::numeric_limits<uint64_t>::max(), "dump: the last record (LSN)");
+ABSL_FLAG(uint64_t, to, std::numeric_limits<uint64_t>::max(),
+          "dump, backup: the last record (LSN)");
 ABSL_FLAG(uint64_t, limit, std::numeric_limits<uint64_t>::max(), "dump: at most so many records");
 ABSL_FLAG(bool, hex, false, "dump: payloads in hexadecimal");
 ABSL_FLAG(bool, raw, false, "dump: payloads only, byte for byte");

@@ -15,13 +15,25 @@ Progress::Progress()
 
 void Progress::Show(uint64_t records, uint64_t bytes) {
   // The clock is looked at once in a while only.
-  if (!terminal_ || ++calls_ % 64 != 0) return;
+  if (++calls_ % 64 == 0 && IsDue()) Print(FormatCount(records, "record") + ", ", bytes);
+}
+
+void Progress::ShowBytes(uint64_t bytes) {
+  if (IsDue()) Print("", bytes);
+}
+
+bool Progress::IsDue() {
+  if (!terminal_) return false;
   const auto now = std::chrono::steady_clock::now();
-  if (now < next_) return;
+  if (now < next_) return false;
   next_ = now + std::chrono::milliseconds(250);
-  const double seconds = std::chrono::duration<double>(now - start_).count();
-  std::fprintf(stderr, "\r%s, %s, %s/s \x1b[K", FormatCount(records, "record").c_str(),
-               FormatBytes(bytes).c_str(),
+  return true;
+}
+
+void Progress::Print(const std::string& what, uint64_t bytes) {
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  std::fprintf(stderr, "\r%s%s, %s/s \x1b[K", what.c_str(), FormatBytes(bytes).c_str(),
                FormatBytes(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)).c_str());
   shown_ = true;
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 namespace seawall {
 
@@ -13,9 +14,14 @@ class Progress {
   Progress();
   // Cheap: to be called for each record.
   void Show(uint64_t records, uint64_t bytes);
+  // Likewise, where bytes are all there is to count; of 64 KiB and more a call.
+  void ShowBytes(uint64_t bytes);
   void Clear();
 
  private:
+  bool IsDue();
+  void Print(const std::string& what, uint64_t bytes);
+
   const bool terminal_;
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point next_;

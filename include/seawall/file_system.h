@@ -72,6 +72,7 @@ struct FileInfo {
   bool is_directory = false;
   bool is_regular = false;
   uint64_t bytes = 0;
+  uint64_t links = 1;  // names that the file has
 };
 
 // Tells that a file was written to, or that names in its directory came or went. One thread waits;
@@ -108,6 +109,11 @@ class FileSystem {
   virtual int Unlink(const std::string& path) = 0;
   // rmdir(2): an empty directory. Its name, too, may come back until SyncDirectory() of its parent.
   virtual int RemoveDirectory(const std::string& path) = 0;
+  // link(2): a second name for a file. EOPNOTSUPP where there is no such thing.
+  virtual int Link(const std::string& /*from*/, const std::string& /*to*/) { return EOPNOTSUPP; }
+  // ioctl_ficlone(2): a new file that shares the blocks of another one until either is written.
+  // EOPNOTSUPP, EXDEV or EINVAL where that cannot be; then there is no such file.
+  virtual int Clone(const std::string& /*from*/, const std::string& /*to*/) { return EOPNOTSUPP; }
   // fsync(2) of the directory itself: makes creations, renames and unlinks in it durable.
   virtual int SyncDirectory(const std::string& directory) = 0;
 

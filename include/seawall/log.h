@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "seawall/backup.h"
 #include "seawall/cursor.h"
 #include "seawall/options.h"
 #include "seawall/reader.h"
@@ -174,6 +175,14 @@ class Log {
   //   InvalidArgument    `first_lsn` is not 1 to kMaxFirstLsn
   //   ResourceExhausted  the disk is full; nothing has changed
   virtual absl::Status Reset(Lsn first_lsn) = 0;
+
+  // Copies the log to `destination`, up to options.to_lsn, which is not above durable_lsn(): see
+  // backup.h. Runs beside appends, rollovers and trims, which wait for nothing: what is to be
+  // copied is held (holds()), and given up when the backup has ended. A truncation or Reset below
+  // the end of the backup may make it fail. options.file_system is not looked at. Errors as
+  // BackupDirectory.
+  virtual absl::StatusOr<BackupReport> Backup(const std::string& destination,
+                                              const BackupOptions& options = BackupOptions()) = 0;
 
   // Makes everything appended durable, marks the log as cleanly closed, and gives the lock up.
   // The second call returns what the first one did.

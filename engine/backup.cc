@@ -1,0 +1,71 @@
+#include "seawall/backup.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/log_copy.h"
+#include "engine/recovery_plan.h"
+
+namespace seawall {
+namespace {
+
+// A writer that trims away what is being copied does so at the front, and a backup is faster than
+// that, or will never be.
+constexpr int kAttempts = 5;
+
+// True if a segment of `plan` is not part of the log any more.
+bool Overtaken(const RecoveryPlan& plan, const absl::StatusOr<RecoveryPlan>& now) {
+  if (!now.ok()) return false;
+  return std::any_of(plan.segments.begin(), plan.segments.end(), [&](const SegmentRef& segment) {
+    return std::none_of(now->segments.begin(), now->segments.end(), [&](const SegmentRef& other) {
+      return other.generation == segment.generation && other.salt == segment.salt;
+    });
+  });
+}
+
+absl::Status CheckRange(const RecoveryReport& log, Lsn to_lsn) {
+  if (to_lsn + 1 >= log.first_lsn && to_lsn <= log.last_lsn) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat("back up to record ", to_lsn, ": the log holds ",
+                                            log.first_lsn, " to ", log.last_lsn));
+}
+
+}  // namespace
+
+absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
+                                             const std::string& destination,
+                                             const BackupOptions& options) {
+  LogCopy copy;
+  copy.fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
+  copy.hard_links = options.hard_links;
+  copy.progress = options.progress;
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(copy.fs, directory);
+  if (options.hard_links) {
+    // A name that a segment got after CONTROL had said that it was trimmed may have come too late
+    // for RecycleSegment() to see it.
+    copy.before_commit = [&] {
+      return Overtaken(*plan, PlanReadOnly(copy.fs, directory))
+                 ? absl::DataLossError("a segment was trimmed while it was linked")
+                 : absl::OkStatus();
+    };
+  }
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (!plan.ok()) return plan.status();
+    copy.to_lsn = options.to_lsn == 0 ? plan->report.last_lsn : options.to_lsn;
+    absl::Status status = CheckRange(plan->report, copy.to_lsn);
+    if (!status.ok()) return status;
+    copy.log_id = plan->control.log_id;
+    copy.segments = plan->segments;
+    copy.fresh_generation = plan->next_generation;
+    absl::StatusOr<BackupReport> report = CopyLog(copy, destination);
+    if (!absl::IsNotFound(report.status()) && !absl::IsDataLoss(report.status())) return report;
+    absl::StatusOr<RecoveryPlan> now = PlanReadOnly(copy.fs, directory);
+    if (!Overtaken(*plan, now)) return report.status();
+    plan = std::move(now);
+  }
+  return absl::OutOfRangeError(absl::StrCat("back up ", directory, ": overtaken by trims ",
+                                            kAttempts, " times; the log begins at record ",
+                                            plan.ok() ? plan->report.first_lsn : 0));
+}
+
+}  // namespace seawall

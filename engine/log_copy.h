@@ -1,0 +1,42 @@
+// Makes a new log of segments of another one, up to an LSN. What backup and restore have in common.
+#ifndef SEAWALL_ENGINE_LOG_COPY_H_
+#define SEAWALL_ENGINE_LOG_COPY_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/format.h"
+#include "engine/segment.h"
+#include "seawall/backup.h"
+#include "seawall/file_system.h"
+
+namespace seawall {
+
+struct LogCopy {
+  FileSystem* fs = nullptr;
+  LogId log_id = {};
+  // Oldest first, each the predecessor of the next and with its end; wherever they are. Not empty.
+  // All but the last are sealed: nobody writes to them.
+  std::vector<SegmentRef> segments;
+  Lsn to_lsn = 0;  // from the one before the first record to the last
+  // Above all of the original's.
+  uint64_t fresh_generation = 0;
+  bool hard_links = false;
+  // Called when all but CONTROL is there, and verified. May be empty.
+  std::function<absl::Status()> before_commit;
+  std::function<absl::Status(uint64_t bytes)> progress;
+};
+
+// Sealed segments up to `to_lsn` become files of the copy as they are; the records of the next one,
+// up to `to_lsn`, go to a fresh segment. All is synced, then read back and verified, then
+// CONTROL is written, under another name first: the commit point. Removes what it made when it
+// fails. NotFound or DataLoss also if a segment went, or was written again, meanwhile.
+absl::StatusOr<BackupReport> CopyLog(const LogCopy& copy, const std::string& destination);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_LOG_COPY_H_

@@ -1,0 +1,69 @@
+// A copy of a log, made beside its writer.
+#ifndef SEAWALL_BACKUP_H_
+#define SEAWALL_BACKUP_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "seawall/file_system.h"
+#include "seawall/types.h"
+
+namespace seawall {
+
+struct BackupOptions {
+  // The copy holds exactly the records up to this one; an atomic batch that goes on behind it is
+  // cut. 0: all that are durable (Log::Backup), or that can be read (BackupDirectory), when it
+  // begins.
+  Lsn to_lsn = 0;
+
+  // Give sealed segments a second name in the copy instead of copying them, where both directories
+  // are on one file system. Costs no space and no time, and shares every later damage to the file:
+  // for a short-lived copy, or one that is carried elsewhere. A log that trims such a segment
+  // unlinks it and never writes to it again. Without this, sealed segments share their blocks with
+  // the original where the file system can do that (XFS, btrfs), and are copied elsewhere.
+  bool hard_links = false;
+
+  // Called now and then, on the calling thread, with the bytes done so far, of copying and of
+  // verifying. What is not OK ends the backup with that status. May be empty.
+  std::function<absl::Status(uint64_t bytes)> progress;
+
+  // For BackupDirectory. Not owned; nullptr: the operating system's.
+  FileSystem* file_system = nullptr;
+};
+
+// A plain value.
+struct BackupReport {
+  // Of the copy; last_lsn == first_lsn - 1 when it has no records.
+  Lsn first_lsn = kFirstLsn;
+  Lsn last_lsn = 0;
+  uint64_t segments = 0;
+  uint64_t copied_bytes = 0;  // written
+  uint64_t shared_bytes = 0;  // of segments that share their blocks or their file with the original
+};
+
+// Copies the log in `directory` to `destination`, which does not exist yet (its parent does) or is
+// empty. The log is only read, without a lock, and may have a live writer in any process. The copy
+// is a log of its own, cleanly closed. It was verified as a whole, every checksum, before it
+// became one, and is durable on return: a crash before leaves a directory without CONTROL, which
+// does not open as a log with records. On an error what was written is removed again, best effort.
+//
+// Beside a writer in another process, records may be found that are not durable there yet. Its
+// trims are not held back: a backup that is overtaken begins again, some times. A Log's own
+// Backup() has neither trait.
+//
+// Thread-safe. Errors:
+//   FailedPrecondition  `destination` is there and not empty
+//   NotFound            no log in `directory`; no parent of `destination`
+//   OutOfRange          to_lsn is not in the log, or overtaken by trims each time; names the range
+//   DataLoss            damage, of the original or of the copy when it was read back
+//   ResourceExhausted   no space
+absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
+                                             const std::string& destination,
+                                             const BackupOptions& options = BackupOptions());
+
+}  // namespace seawall
+
+#endif  // SEAWALL_BACKUP_H_
