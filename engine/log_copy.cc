@@ -99,7 +99,7 @@ absl::StatusOr<bool> Copier::Share(const SegmentRef& segment, const std::string&
     if (error == 0) return true;
     if (error == ENOENT || error == EEXIST) return ErrnoStatus(error, "link", segment.path);
   }
-  const int error = fs_->Clone(segment.path, to);
+  const int error = fs_->CloneFile(segment.path, to);
   if (error == ENOENT || error == EEXIST) return ErrnoStatus(error, "clone", segment.path);
   return error == 0;  // else it is copied, and that tells what is wrong
 }

@@ -129,7 +129,7 @@ class PosixFileSystem : public FileSystem {
     return ErrorOf(link(from.c_str(), to.c_str()));
   }
 
-  int Clone(const std::string& from, const std::string& to) override {
+  int CloneFile(const std::string& from, const std::string& to) override {
     const int source = open(from.c_str(), O_RDONLY | O_CLOEXEC);
     if (source < 0) return errno;
     const int fd = open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

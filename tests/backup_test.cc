@@ -63,7 +63,7 @@ void ExpectLog(const std::string& directory, Lsn first, Lsn last, FileSystem* fs
   EXPECT_EQ((*log)->recovery_report().verdict, RecoveryVerdict::kClean);
   EXPECT_EQ((*log)->first_lsn(), first);
   EXPECT_EQ((*log)->durable_lsn(), last);
-  Append(log->get(), 5);
+  Append(log->get(), 2);
   auto reader = (*log)->NewReader(first);
   ASSERT_OK(reader);
   Record record;
@@ -73,7 +73,7 @@ void ExpectLog(const std::string& directory, Lsn first, Lsn last, FileSystem* fs
     ASSERT_EQ(record.payload, Payload(record.lsn));
   }
   EXPECT_OK((*reader)->status());
-  EXPECT_EQ(next, last + 6);
+  EXPECT_EQ(next, last + 3);
   ASSERT_OK((*log)->Close());
 }
 
@@ -93,15 +93,17 @@ class BackupTest : public ::testing::TestWithParam<bool> {
 
 TEST_P(BackupTest, HoldsExactlyTheRecordsUpToTheLsn) {
   auto log = MustOpen(log_, SmallOptions());
-  Append(log.get(), 22);
+  Append(log.get(), 14);
   ASSERT_OK(log->TrimBefore(6));
   const Lsn first = log->first_lsn();
   ASSERT_GT(first, 1u);
   Append(log.get(), 1, Durability::kWritten);
   // The end of a segment and all places in one, of the log with a writer and without.
   for (bool live : {true, false}) {
-    if (!live) ASSERT_OK(log->Close());
-    for (Lsn to = first - 1; to <= 22; ++to) {
+    if (!live) {
+      ASSERT_OK(log->Close());
+    }
+    for (Lsn to = first - 1; to <= 14; to += live ? 3 : 1) {
       auto report = live ? log->Backup(copy_, UpTo(to)) : BackupDirectory(log_, copy_, UpTo(to));
       ASSERT_OK(report);
       EXPECT_EQ(report->first_lsn, first);
@@ -151,7 +153,9 @@ TEST_P(BackupTest, ADestinationThatIsNotEmptyIsLeftAlone) {
   std::filesystem::remove(copy_ + "/mine");
   ASSERT_OK(log->Backup(copy_, UpTo(0)));
   ExpectLog(copy_, 1, 9);
-  EXPECT_EQ(log->holds().size(), 0u);
+  // Neither those that failed nor this one hold anything any more.
+  ASSERT_OK(log->TrimBefore(10));
+  EXPECT_GT(log->first_lsn(), 1u);
 }
 
 // The writer recycles what was trimmed; the copy has the same bytes for ever.
@@ -221,7 +225,6 @@ TEST(BackupLiveTest, RunsBesideAppendsRolloversAndTrims) {
   for (std::thread& backup : backups) backup.join();
   stop = true;
   writer.join();
-  EXPECT_EQ(log->holds().size(), 0u);
   // What was held back goes when it is let go.
   ASSERT_OK(log->TrimBefore(log->durable_lsn()));
   EXPECT_GT(log->first_lsn(), 8u);
@@ -237,7 +240,7 @@ class OpenHook : public ForwardingFileSystem {
     opening_(path);
     return ForwardingFileSystem::Open(path, options, file);
   }
-  int Clone(const std::string&, const std::string&) override { return EOPNOTSUPP; }
+  int CloneFile(const std::string&, const std::string&) override { return EOPNOTSUPP; }
 
  private:
   const std::function<void(const std::string&)> opening_;
@@ -246,16 +249,18 @@ class OpenHook : public ForwardingFileSystem {
 // The writer is in another process, as far as the backup can tell: nothing is held.
 TEST(BackupLiveTest, ABackupThatIsOvertakenByATrimBeginsAgain) {
   TempDir dir;
-  auto log = MustOpen(dir / "log", SmallOptions());
+  NameWatch names(FileSystem::Posix());
+  Watchdog watchdog;
+  watchdog.Begin("a file that does not go");
+  auto log = MustOpen(dir / "log", SmallOptions(&names));
   Append(log.get(), 20);
   int copied = 0;
   OpenHook fs([&](const std::string& path) {
     // The second segment of the copy: the first is there already.
     if (path == dir / "copy/" + SegmentName(2) && ++copied == 1) {
       ASSERT_OK(log->TrimBefore(14));
+      names.AwaitGone(dir / "log/" + SegmentName(3));
     }
-    // Its original: gone, or another life begins in it.
-    if (copied == 1 && path == dir / "log/" + SegmentName(3)) Append(log.get(), 20);
   });
   BackupOptions options;
   options.file_system = &fs;
@@ -269,7 +274,6 @@ TEST(BackupLiveTest, ABackupThatIsOvertakenEachTimeFailsAndLeavesNothing) {
   TempDir dir;
   auto log = MustOpen(dir / "log", SmallOptions());
   Append(log.get(), 12);
-  NameWatch names(FileSystem::Posix());
   OpenHook fs([&](const std::string& path) {
     if (path.find("copy/") == std::string::npos) return;
     const uint64_t before = log->first_lsn();
@@ -356,14 +360,15 @@ TEST(BackupCrashTest, AFailureLeavesNothing) {
     BackupOptions options;
     options.file_system = &disk;
     auto report = BackupDirectory("/log", "/copy", options);
-    const bool hit = disk.fault_hits() > 0;
+    const bool hit = disk.faults_hit() > 0;
     disk.ClearFaults();
     FileInfo info;
-    if (report.ok()) {
-      ASSERT_FALSE(hit) << nth;
+    if (!hit) {
+      ASSERT_OK(report);
       ASSERT_GT(nth, 20u);
       break;
     }
+    if (report.ok()) continue;  // it goes without O_DIRECT
     EXPECT_EQ(disk.Stat("/copy", &info), ENOENT) << nth << " " << report.status();
   }
 }

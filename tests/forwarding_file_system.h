@@ -57,8 +57,8 @@ class ForwardingFileSystem : public FileSystem {
   }
   int Unlink(const std::string& path) override { return fs_->Unlink(path); }
   int Link(const std::string& from, const std::string& to) override { return fs_->Link(from, to); }
-  int Clone(const std::string& from, const std::string& to) override {
-    return fs_->Clone(from, to);
+  int CloneFile(const std::string& from, const std::string& to) override {
+    return fs_->CloneFile(from, to);
   }
   int RemoveDirectory(const std::string& path) override { return fs_->RemoveDirectory(path); }
   int SyncDirectory(const std::string& directory) override { return fs_->SyncDirectory(directory); }

@@ -113,7 +113,9 @@ class FileSystem {
   virtual int Link(const std::string& /*from*/, const std::string& /*to*/) { return EOPNOTSUPP; }
   // ioctl_ficlone(2): a new file that shares the blocks of another one until either is written.
   // EOPNOTSUPP, EXDEV or EINVAL where that cannot be; then there is no such file.
-  virtual int Clone(const std::string& /*from*/, const std::string& /*to*/) { return EOPNOTSUPP; }
+  virtual int CloneFile(const std::string& /*from*/, const std::string& /*to*/) {
+    return EOPNOTSUPP;
+  }
   // fsync(2) of the directory itself: makes creations, renames and unlinks in it durable.
   virtual int SyncDirectory(const std::string& directory) = 0;
 

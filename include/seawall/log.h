@@ -178,7 +178,7 @@ class Log {
 
   // Copies the log to `destination`, up to options.to_lsn, which is not above durable_lsn(): see
   // backup.h. Runs beside appends, rollovers and trims, which wait for nothing: what is to be
-  // copied is held (holds()), and given up when the backup has ended. A truncation or Reset below
+  // copied is held, and given up when the backup has ended. A truncation or Reset below
   // the end of the backup may make it fail. options.file_system is not looked at. Errors as
   // BackupDirectory.
   virtual absl::StatusOr<BackupReport> Backup(const std::string& destination,
