@@ -57,6 +57,7 @@ absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
     copy.log_id = plan->control.log_id;
     copy.segments = plan->segments;
     copy.fresh_generation = plan->next_generation;
+    if (plan->has_cursors) copy.cursors = plan->cursors;
     absl::StatusOr<BackupReport> report = CopyLog(copy, destination);
     if (!absl::IsNotFound(report.status()) && !absl::IsDataLoss(report.status())) return report;
     absl::StatusOr<RecoveryPlan> now = PlanReadOnly(copy.fs, directory);

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/archiver.h"
 #include "engine/commit_watch.h"
 #include "engine/event_dispatcher.h"
 #include "engine/file_io.h"
@@ -46,6 +47,7 @@ class LogImpl : public Log {
         options_(options),
         events_(directory, options),
         store_(fs, directory, options),
+        archiver_(fs, directory, options, &store_),
         commit_(options, &store_, &events_),
         watermark_(fs, directory, &commit_) {}
 
@@ -68,6 +70,12 @@ class LogImpl : public Log {
       const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
       events_.Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros), status);
     };
+    callbacks.on_sealed = [this] { archiver_.Notify(); };
+    absl::Status status = archiver_.Load(recovered);
+    if (!status.ok()) {
+      lock_.reset();
+      return status;
+    }
     try {
       options_.cursors = recovered.fresh.segment->header.cursors;
       if (options_.cursors) commit_.StartCursors(recovered.cursors);
@@ -75,8 +83,10 @@ class LogImpl : public Log {
       commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
       store_.Start(std::move(recovered), std::move(callbacks));
       watermark_.Start(log_id);
+      archiver_.Start();
     } catch (const std::system_error& error) {
       (void)commit_.Close();
+      store_.Stop();
       lock_.reset();
       return absl::ResourceExhaustedError(absl::StrCat(
           "start the threads of the log: expected 3, and 1 with on_event, found ", error.what()));
@@ -225,6 +235,7 @@ class LogImpl : public Log {
     close_status_ = commit_.Close();
     watermark_.Stop();
     store_.Stop();
+    archiver_.Stop();
     if (close_status_.ok()) {
       close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
     }
@@ -238,6 +249,7 @@ class LogImpl : public Log {
   Stats stats() const override {
     Stats stats = commit_.stats();
     stats.watermark_failures = watermark_.failures();
+    archiver_.AddStats(&stats);
     return stats;
   }
 
@@ -339,6 +351,7 @@ class LogImpl : public Log {
   RecoveryReport report_;
   EventDispatcher events_;
   SegmentStore store_;
+  Archiver archiver_;
   GroupCommit commit_;
   WatermarkPublisher watermark_;
   std::atomic<uint64_t> backups_{0};  // gives each one's hold a name of its own

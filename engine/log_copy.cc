@@ -163,12 +163,21 @@ absl::Status Copier::AddTail(const SegmentRef& segment) {
     header.predecessor_end = written_.back().end;
     header.predecessor_digest = written_.back().digest;
   }
-  CopySource source = {segment.path, segment.salt, kSegmentHeaderBytes, segment.end, copy_.to_lsn};
+  CopySource source = {segment.path, segment.salt, segment.groups_begin, segment.end, copy_.to_lsn};
   const bool empty = segment.base_lsn > copy_.to_lsn;
+  std::optional<CursorTable> cursors = copy_.cursors;
+  if (cursors.has_value()) {
+    ++cursors->sequence;
+    for (CursorPosition& cursor : cursors->cursors) {
+      cursor.lsn = std::min(cursor.lsn, copy_.to_lsn);
+    }
+    control_.cursor_sequence = cursors->sequence;
+  }
   made_.push_back(SegmentName(header.generation));
   const Options options;
   absl::StatusOr<FreshSegment> fresh =
-      PrepareFresh(fs_, destination_, options, header, empty ? nullptr : &source);
+      PrepareFresh(fs_, destination_, options, header, empty ? nullptr : &source,
+                   cursors.has_value() ? &*cursors : nullptr);
   if (!fresh.ok()) return fresh.status();
   absl::Status status = CommitFresh(options, *fresh);
   if (status.ok()) status = SyncDirectory(fs_, destination_);

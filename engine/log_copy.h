@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/cursor_table.h"
 #include "engine/format.h"
 #include "engine/segment.h"
 #include "seawall/backup.h"
@@ -23,6 +25,8 @@ struct LogCopy {
   // All but the last are sealed: nobody writes to them.
   std::vector<SegmentRef> segments;
   Lsn to_lsn = 0;  // from the one before the first record to the last
+  // If the log has cursors: those behind `to_lsn` stand at it in the copy.
+  std::optional<CursorTable> cursors;
   // Above all of the original's.
   uint64_t fresh_generation = 0;
   bool hard_links = false;

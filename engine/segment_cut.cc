@@ -178,6 +178,7 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   if (!kept.empty()) {
     kept.back().file_bytes = segments_.back().file_bytes;
     kept.back().newest_unix_micros = segments_.back().newest_unix_micros;
+    last_sealed_ = std::max(last_sealed_, kept.back().generation);
     segments_.back() = std::move(kept.back());
     segments_.back().index.reset();
   }

@@ -52,7 +52,23 @@ void SegmentStore::WriteIndex() {
   // Whoever reads from it next has it from the file; or makes it anew, if it could not be written.
   auto segment = FindSegment(generation);
   if (segment != segments_.end()) segment->index.reset();
+  last_sealed_ = std::max(last_sealed_, generation);
   progress_.NotifyAll();
+  if (!callbacks_.on_sealed) return;
+  mutex_.Unlock();
+  callbacks_.on_sealed();
+  mutex_.Lock();
+}
+
+std::optional<SegmentRef> SegmentStore::NextSealed(uint64_t generation) const {
+  MutexLock lock(&mutex_);
+  auto next = std::upper_bound(
+      segments_.begin(), segments_.end(), generation,
+      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
+  if (next == segments_.end() || !next->sealed() || next->generation > last_sealed_) {
+    return std::nullopt;
+  }
+  return *next;
 }
 
 void SegmentStore::SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes) {

@@ -33,6 +33,7 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     for (SegmentRef& segment : log.segments) {
       segment.pin = std::make_shared<int>(0);
       budget_.Take(segment.file_bytes);
+      if (segment.sealed()) last_sealed_ = segment.generation;
       segments_.push_back(std::move(segment));
     }
     const uint64_t file_bytes = log.fresh.allocated_bytes;

@@ -36,6 +36,9 @@ struct DurablePoint {
 };
 
 struct SegmentStoreCallbacks {
+  // A segment was sealed, and is as it will stay. Called by the thread, without the store's locks.
+  // May be empty.
+  std::function<void()> on_sealed;
   // What CONTROL may say. Called without the store's locks.
   std::function<DurablePoint()> durable_point;
   // A truncation or a Reset is about to be made durable; its first record, 0 for all. May be empty.
@@ -94,6 +97,9 @@ class SegmentStore {
   // copy pins the file.
   std::optional<SegmentRef> Locate(Lsn lsn) const;
   Lsn first_lsn() const;
+  // The first sealed segment above `generation` that is as it will stay: its end is durable, and it
+  // has its index.
+  std::optional<SegmentRef> NextSealed(uint64_t generation) const;
   // Counts the TruncateAfter and Reset calls that changed the log.
   size_t truncations() const;
   // The lowest record that was cut off since truncations() was `since`: 0 by a Reset, ~0 if none
@@ -290,6 +296,7 @@ class SegmentStore {
   uint64_t planned_fill_ ABSL_GUARDED_BY(mutex_) = 0;
   Clock::time_point planned_at_ ABSL_GUARDED_BY(mutex_) = Clock::now();
   double zero_seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_sealed_ ABSL_GUARDED_BY(mutex_) = 0;  // the last that NextSealed() may return
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   // The first record that went, one for each truncation; 0 for a Reset.

@@ -17,6 +17,7 @@
 #include "engine/format.h"
 #include "engine/segment.h"
 #include "seawall/log.h"
+#include "tools/archive_command.h"
 #include "tools/command.h"
 #include "tools/interruption.h"
 #include "tools/output.h"
@@ -26,6 +27,8 @@
 ABSL_FLAG(std::string, durable, "batch", "append: each, batch or end");
 ABSL_FLAG(uint64_t, segment_bytes, seawall::Options().segment_bytes,
           "append: where a segment ends and the next begins");
+
+ABSL_FLAG(std::string, archive_command, "", "append: run for each segment that is full");
 
 namespace seawall {
 namespace {
@@ -46,6 +49,13 @@ is made if it is not there, or is empty.
   --durable=end      the records are on stable storage when it ends, not before
   --segment_bytes=N  roll over to the next segment file at N bytes: a multiple of 4096 from 16384
                      (16 KiB) to 1073741824 (1 GiB); the default is 67108864 (64 MiB)
+  --archive_command=COMMAND
+                     run by /bin/sh for each segment that is full, in order, until it ends with 0;
+                     %p is the segment's path, %f its name, %a and %b its first and last LSN, %% a
+                     percent sign. The copy must be complete and durable, and have that name:
+                     'cp %p /archive/%f.part && sync /archive/%f.part && mv /archive/%f.part
+                     /archive/%f && sync /archive'. A segment may come twice. The log keeps what is
+                     not archived. `seawall restore` makes a log of the copies
 
 Only one process may write a log at a time. On a terminal, progress is shown after two seconds.
 
@@ -63,6 +73,7 @@ Examples:
   seawall append /tmp/syslog /var/log/syslog
   journalctl -f | seawall append /tmp/journal              # each entry durable as it comes
   seawall append /tmp/copy <input; seawall dump --raw /tmp/copy | cmp - input
+  seawall append --archive_command='cp %p /archive/%f' log <input
   seawall dump --raw --framing=length /tmp/a | seawall append --framing=length /tmp/b
 )";
 
@@ -221,7 +232,9 @@ std::string HowToGoOn(const Appended& done, Lsn durable_lsn, Framing framing) {
 ExitCode AppendFrom(const Input& input, const std::string& directory, Framing framing,
                     DurableAt durable) {
   const Interruption interruption;
-  const Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
+  Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
+  const std::string archive = absl::GetFlag(FLAGS_archive_command);
+  if (!archive.empty()) options.archive = ArchiveByCommand(archive);
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (absl::IsNotFound(log.status())) return Fail("append", log.status(), "Check the path.");
   if (!log.ok()) return Fail("append", log.status());
@@ -262,6 +275,8 @@ ExitCode RunAppend(const std::vector<std::string>& arguments) {
   if (!GetDurable(&durable)) return FailUsage("append", "--durable is each, batch or end");
   const std::string problem = SegmentBytesProblem(absl::GetFlag(FLAGS_segment_bytes));
   if (!problem.empty()) return FailUsage("append", problem);
+  const std::string archive = ArchiveCommandProblem(absl::GetFlag(FLAGS_archive_command));
+  if (!archive.empty()) return FailUsage("append", "--archive_command: " + archive);
   const absl::StatusOr<Input> input = OpenInput(arguments);
   if (!input.ok()) {
     return Fail("append", input.status(), "That is the input; the log was not touched.");
@@ -279,7 +294,7 @@ Command AppendCommand() {
   return {"append",
           "writes lines or length-prefixed records, durably",
           kHelp,
-          {"framing", "durable", "segment_bytes"},
+          {"framing", "durable", "segment_bytes", "archive_command"},
           RunAppend};
 }
 

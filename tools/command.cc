@@ -4,7 +4,7 @@
 
 #include "absl/flags/flag.h"
 
-ABSL_FLAG(bool, json, false, "dump, verify, stat, probe, backup: JSON, one object a line");
+ABSL_FLAG(bool, json, false, "dump, verify, stat, probe, backup, restore: JSON, one object a line");
 ABSL_FLAG(std::string, framing, "lines", "append, dump --raw: lines or length");
 
 namespace seawall {

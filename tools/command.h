@@ -42,6 +42,7 @@ Command ProbeCommand();
 Command RepairCommand();
 Command TailCommand();
 Command BackupCommand();
+Command RestoreCommand();
 
 // Prints "seawall NAME: <message>" on standard error, and below it what to do next: `next_step`, or
 // what its code suggests for a log.

@@ -15,7 +15,7 @@
 #include "tools/output.h"
 #include "tools/salvage_writer.h"
 
-ABSL_FLAG(std::string, out, "", "repair: the directory of the new log");
+ABSL_FLAG(std::string, out, "", "repair, restore: the directory of the new log");
 ABSL_FLAG(std::string, report, "", "repair: the file that the damage report goes to");
 ABSL_FLAG(bool, renumber, false, "repair: one log, also where records are missing");
 ABSL_FLAG(bool, keep_partial_batches, false, "repair: keep what is left of an atomic batch");

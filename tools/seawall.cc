@@ -34,7 +34,7 @@ Usage: seawall COMMAND [FLAGS] DIR [...]
 `seawall COMMAND --help` (or `seawall help COMMAND`) explains each, with examples. DIR is the
 directory of one log.
 
-append writes a log, repair and backup a new one, and probe temporary files of its own. All others only read:
+append writes a log, repair, backup and restore a new one, and probe temporary files of its own. All others only read:
 they take no lock, change nothing, and work beside a live writer and on a read-only mount.
 
 Exit status of all commands:
@@ -52,7 +52,7 @@ Try it:
 
 std::vector<Command> AllCommands() {
   return {DumpCommand(),  VerifyCommand(), StatCommand(),   AppendCommand(), ProbeCommand(),
-          RepairCommand(), TailCommand(),   BackupCommand()};
+          RepairCommand(), TailCommand(),   BackupCommand(), RestoreCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -63,6 +64,41 @@ struct BackupReport {
 absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
                                              const std::string& destination,
                                              const BackupOptions& options = BackupOptions());
+
+struct RestoreOptions {
+  // The last record; 0: the last that is there. An atomic batch that goes on behind it is cut.
+  Lsn to_lsn = 0;
+  // Without the first group, and all behind it, that was sealed later than this, by the clock of
+  // the writer: microseconds since the Unix epoch.
+  std::optional<int64_t> to_unix_micros;
+  // As in BackupOptions.
+  std::function<absl::Status(uint64_t bytes)> progress;
+  FileSystem* file_system = nullptr;  // not owned; nullptr: the operating system's
+};
+
+// Makes a log in `destination` (as BackupDirectory does) of the segments that Options::archive
+// has copied to the directory `archive` under their own names, and of the log in `live`, which has
+// those that are not archived yet; without it (empty), of the archived ones. `live` is only read
+// and may have a writer.
+//
+// The newest segment says which one is before it, where that ends, and with which digest, and so
+// on: segments that a truncation or a recovery has replaced are not looked at, and one that is
+// missing, too short or damaged is an error that names it. The oldest that is there begins the log,
+// if it is not older ones only that are missing. Without `live`, the newest one ends with its last
+// valid group.
+//
+// The copy keeps the log's id, and goes on with a generation that neither directory has: let it
+// archive to a directory of its own if the original goes on, too.
+//
+// Thread-safe. Errors:
+//   FailedPrecondition  `destination` is there and not empty
+//   NotFound            no such directory; no archived segments and no `live`
+//   OutOfRange          to_lsn is not there; names the range
+//   DataLoss            a segment is missing or damaged, or of another log; names it
+//   ResourceExhausted   no space
+absl::StatusOr<BackupReport> RestoreLog(const std::string& archive, const std::string& live,
+                                        const std::string& destination,
+                                        const RestoreOptions& options = RestoreOptions());
 
 }  // namespace seawall
 

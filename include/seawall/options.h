@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "seawall/file_system.h"
 #include "seawall/log_event.h"
+#include "seawall/types.h"
 
 namespace seawall {
 
@@ -28,6 +30,18 @@ enum class WhenFull {
 
 // The most records in one atomic batch.
 inline constexpr uint32_t kMaxBatchRecords = (uint32_t{1} << 20) - 1;
+
+// A segment that nobody appends to any more, as Options::archive gets it.
+struct SealedSegment {
+  std::string path;
+  // Its number, in its name: used once, and growing. Segments hold LSNs in the order of their
+  // generations, but for those that a truncation, a Reset or a recovery has replaced by later ones.
+  uint64_t generation = 0;
+  Lsn first_lsn = 0;
+  Lsn last_lsn = 0;
+  // Of what counts in the file; behind it is nothing that is needed.
+  uint64_t bytes = 0;
+};
 
 struct Options {
   // Create the directory and an empty log where there is none. Without it, opening such a
@@ -118,6 +132,19 @@ struct Options {
   // log that was larger before may be opened, read and trimmed. At least 3 * segment_bytes + 64
   // KiB; with retain_bytes, that and a segment more besides. 0: no cap.
   uint64_t max_log_bytes = 0;
+
+  // If set, called with each sealed segment before that may be trimmed: to copy the file elsewhere,
+  // complete and durable (`cp` alone is not; see seawall/backup.h for what is made of the copies).
+  // In order, by a thread of its own, one call at a time; again, after archive_retry_micros and
+  // then twice as long each time, up to a minute, until it returns OK. Meanwhile appends go on, and
+  // the log keeps the segments. Which ones it took is remembered in the log's directory; but a
+  // crash between its return and that makes it be called again for the same segment: it must not
+  // mind. It must not Close or destroy the log. Close() calls it for what is sealed by then, up to
+  // the first failure; the rest follows when the log is opened again. The segment that is being
+  // written is not archived before it is full.
+  std::function<absl::Status(const SealedSegment&)> archive;
+  // From 1 to a minute.
+  uint64_t archive_retry_micros = 100 * 1000;
 
   // Not owned; must outlive the log. nullptr: the operating system's.
   FileSystem* file_system = nullptr;

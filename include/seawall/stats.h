@@ -32,6 +32,8 @@ struct Stats {
   uint64_t segments_created = 0;
   uint64_t segments_recycled = 0;
   uint64_t segments_unlinked = 0;
+  uint64_t segments_archived = 0;  // by Options::archive
+  uint64_t archive_failures = 0;   // calls of it that did not return OK
   // Of sealed segments, for random reads: into their files; not into them (no space, an I/O error:
   // the next random read of the segment scans it); made by a scan.
   uint64_t indexes_written = 0;

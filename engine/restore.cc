@@ -1,0 +1,202 @@
+// Puts a log together again from its archived segments and what is left of it.
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
+#include "engine/log_copy.h"
+#include "engine/log_reader.h"
+#include "engine/recovery_plan.h"
+#include "engine/segment_file.h"
+#include "engine/tail_scan.h"
+#include "seawall/backup.h"
+
+namespace seawall {
+namespace {
+
+SegmentRef RefTo(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64_t digest) {
+  SegmentRef ref;
+  ref.path = file.path;
+  ref.generation = file.generation;
+  ref.salt = file.header.salt;
+  ref.base_lsn = file.header.base_lsn;
+  ref.groups_begin = file.header.groups_begin();
+  ref.last_lsn = last_lsn;
+  ref.end = end;
+  ref.digest = digest;
+  return ref;
+}
+
+class Restorer {
+ public:
+  Restorer(const std::string& archive, const std::string& live, const RestoreOptions& options)
+      : fs_(options.file_system == nullptr ? FileSystem::Posix() : options.file_system),
+        archive_(archive),
+        live_(live),
+        options_(options) {}
+
+  absl::StatusOr<BackupReport> Run(const std::string& destination);
+
+ private:
+  absl::Status ListArchive();
+  absl::Status TakeLive();
+  absl::Status TakeNewestArchived();
+  absl::Status WalkBack();
+  absl::StatusOr<Lsn> FindEnd();
+  absl::StatusOr<SegmentFile> ReadArchived(uint64_t generation);
+  bool Archived(uint64_t generation) const {
+    return std::binary_search(generations_.begin(), generations_.end(), generation);
+  }
+
+  FileSystem* const fs_;
+  const std::string& archive_;
+  const std::string& live_;
+  const RestoreOptions& options_;
+  std::vector<uint64_t> generations_;  // in the archive, ascending
+  LogCopy copy_;
+  SegmentHeader oldest_;  // of the first of copy_.segments
+};
+
+absl::Status Restorer::ListArchive() {
+  std::vector<std::string> names;
+  const int error = fs_->List(archive_, &names);
+  if (error != 0) return ErrnoStatus(error, "list", archive_);
+  for (const std::string& name : names) {
+    if (std::optional<uint64_t> generation = ParseSegmentName(name)) {
+      generations_.push_back(*generation);
+    }
+  }
+  std::sort(generations_.begin(), generations_.end());
+  if (!generations_.empty()) copy_.fresh_generation = generations_.back() + 1;
+  return absl::OkStatus();
+}
+
+// A segment as its name says, of this log, that was begun.
+absl::StatusOr<SegmentFile> Restorer::ReadArchived(uint64_t generation) {
+  const bool first = copy_.segments.empty();
+  absl::StatusOr<SegmentFile> file =
+      ReadSegmentFile(fs_, archive_, generation, first ? nullptr : &copy_.log_id);
+  if (!file.ok()) return file.status();
+  if (file->kind == FileKind::kForeign) return ForeignSegment(*file, copy_.log_id);
+  if (file->kind == FileKind::kMislabelled) return MislabelledSegment(*file);
+  if (file->kind != FileKind::kBegun) {
+    return DamageStatus(file->path, 0,
+                        "expected the header of a sealed segment, found none that is valid");
+  }
+  return file;
+}
+
+absl::Status Restorer::TakeLive() {
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, live_);
+  if (!plan.ok()) return plan.status();
+  copy_.log_id = plan->control.log_id;
+  copy_.fresh_generation = std::max(copy_.fresh_generation, plan->next_generation);
+  if (plan->has_cursors) copy_.cursors = std::move(plan->cursors);
+  copy_.segments = std::move(plan->segments);
+  absl::StatusOr<SegmentFile> oldest =
+      ReadSegmentFile(fs_, live_, copy_.segments.front().generation, &copy_.log_id);
+  if (!oldest.ok()) return oldest.status();
+  oldest_ = oldest->header;
+  return absl::OkStatus();
+}
+
+// No later segment says where it ends: as the tail of a log does, with what is behind its groups
+// as a witness.
+absl::Status Restorer::TakeNewestArchived() {
+  if (generations_.empty()) {
+    return absl::NotFoundError(absl::StrCat("no archived segments in ", archive_));
+  }
+  absl::StatusOr<SegmentFile> file = ReadArchived(generations_.back());
+  if (!file.ok()) return file.status();
+  absl::StatusOr<TailScan> scan = ScanTail(*file);
+  if (!scan.ok()) return scan.status();
+  absl::Status status = SurveyBehind(*file, &*scan);
+  if (!status.ok()) return status;
+  if (scan->facts.acknowledged_beyond || scan->facts.stop != TailFacts::Stop::kNothing) {
+    return DamageStatus(file->path, scan->end,
+                        absl::StrCat("expected record ", scan->last_lsn + 1, ", found ",
+                                     scan->bad.empty() ? "no valid group" : scan->bad));
+  }
+  copy_.log_id = file->header.log_id;
+  oldest_ = file->header;
+  copy_.segments = {RefTo(*file, scan->last_lsn, scan->end, scan->digest)};
+  return absl::OkStatus();
+}
+
+// Through the archive, by what each header says of the segment before.
+absl::Status Restorer::WalkBack() {
+  std::vector<SegmentRef> newest_first;
+  while (oldest_.predecessor_generation != 0) {
+    const uint64_t generation = oldest_.predecessor_generation;
+    if (!Archived(generation)) {
+      // The archive may begin here: older ones were removed from it, none is left.
+      if (generations_.empty() || generations_.front() > generation) break;
+      return MissingSegment(archive_, generation,
+                            absl::StrCat("it ends with record ", oldest_.base_lsn - 1));
+    }
+    absl::StatusOr<SegmentFile> file = ReadArchived(generation);
+    if (!file.ok()) return file.status();
+    if (file->bytes < oldest_.predecessor_end) {
+      return DamageStatus(file->path, file->bytes,
+                          absl::StrCat("expected ", oldest_.predecessor_end,
+                                       " bytes of groups, found the end of the file"));
+    }
+    if (file->header.base_lsn >= oldest_.base_lsn || generation >= oldest_.generation) {
+      return DamageStatus(file->path, 56,
+                          absl::StrCat("expected a first record below ", oldest_.base_lsn,
+                                       ", found ", file->header.base_lsn));
+    }
+    newest_first.push_back(
+        RefTo(*file, oldest_.base_lsn - 1, oldest_.predecessor_end, oldest_.predecessor_digest));
+    oldest_ = file->header;
+  }
+  copy_.segments.insert(copy_.segments.begin(), newest_first.rbegin(), newest_first.rend());
+  return absl::OkStatus();
+}
+
+// The last record to restore.
+absl::StatusOr<Lsn> Restorer::FindEnd() {
+  const Lsn first = copy_.segments.front().base_lsn;
+  Lsn last = copy_.segments.back().last_lsn;
+  if (options_.to_lsn != 0) {
+    if (options_.to_lsn + 1 < first || options_.to_lsn > last) {
+      return absl::OutOfRangeError(absl::StrCat("restore up to record ", options_.to_lsn,
+                                                ": there are records ", first, " to ", last));
+    }
+    last = options_.to_lsn;
+  }
+  if (!options_.to_unix_micros.has_value()) return last;
+  std::unique_ptr<Reader> reader = NewSourceReader(fs_, FixedSource(copy_.segments), first);
+  Record record;
+  while (reader->Next(&record)) {
+    if (record.lsn > last) return last;
+    if (record.sealed_unix_micros > *options_.to_unix_micros) return record.lsn - 1;
+  }
+  if (!reader->status().ok()) return reader->status();
+  return last;
+}
+
+absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
+  absl::Status status = ListArchive();
+  if (status.ok()) status = live_.empty() ? TakeNewestArchived() : TakeLive();
+  if (status.ok()) status = WalkBack();
+  if (!status.ok()) return status;
+  absl::StatusOr<Lsn> end = FindEnd();
+  if (!end.ok()) return end.status();
+  copy_.fs = fs_;
+  copy_.to_lsn = *end;
+  copy_.progress = options_.progress;
+  return CopyLog(copy_, destination);
+}
+
+}  // namespace
+
+absl::StatusOr<BackupReport> RestoreLog(const std::string& archive, const std::string& live,
+                                        const std::string& destination,
+                                        const RestoreOptions& options) {
+  return Restorer(archive, live, options).Run(destination);
+}
+
+}  // namespace seawall
