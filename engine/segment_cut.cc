@@ -1,6 +1,7 @@
 // The part of SegmentStore that gives up the back of a log, or all of it: it begins a fresh segment
 // whose header, written last, says what stands before it.
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,14 @@ uint64_t LargestFresh(const CopySource& source, const Options& options) {
   return std::max(end, NextAllocation(end, options));
 }
 
+// Where to begin looking for the end of record `lsn`. By an index in memory only: the digest that
+// comes of it will be stated by a header, and nobody could tell that one from a file is wrong.
+IndexEntry EntryFor(const SegmentRef& segment, Lsn lsn) {
+  const std::optional<SegmentIndex::Span> span =
+      segment.index == nullptr ? std::nullopt : segment.index->Find(lsn);
+  return span.has_value() ? span->from : IndexEntry{segment.base_lsn, segment.groups_begin, 0};
+}
+
 }  // namespace
 
 absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
@@ -25,10 +34,11 @@ absl::Status SegmentStore::FindCut(const SegmentRef& segment, Lsn lsn, CopySourc
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, segment.path, OpenOptions());
   if (!file.ok()) return file.status();
   SegmentScanner scanner(file->get(), segment.path, segment.salt);
-  uint64_t at = segment.groups_begin;
-  uint64_t digest = 0;
+  const IndexEntry entry = EntryFor(segment, lsn);
+  uint64_t at = entry.offset;
+  uint64_t digest = entry.digest;
   Group group;
-  for (Lsn next = segment.base_lsn; next <= lsn; next = group.header.last_lsn() + 1) {
+  for (Lsn next = entry.first_lsn; next <= lsn; next = group.header.last_lsn() + 1) {
     absl::StatusOr<SegmentScanner::Found> found = scanner.ReadGroup(at, ~uint64_t{0}, &group);
     if (!found.ok()) return found.status();
     if (*found != SegmentScanner::Found::kGroup || group.header.first_lsn != next) {

@@ -293,6 +293,27 @@ TEST_P(CrashExplorerTest, LongerSegment) {
       3);
 }
 
+// Segments that are long enough for an index: it stands behind the groups of files that are sealed,
+// recycled, and cut.
+TEST_P(CrashExplorerTest, Indexes) {
+  Explore(
+      "indexes",
+      [](Explorer*, ModelledLog* log) {
+        log->options()->segment_bytes = 192 << 10;
+        log->options()->buffer_bytes = 128 << 10;
+        log->options()->max_record_bytes = 100 << 10;
+        EXPECT_STATUS_OK(log->Open());
+        for (Lsn i = 1; i <= 8; ++i) {
+          EXPECT_STATUS_OK(log->Append(55 << 10, Durability::kDurable));
+          if (i == 7) EXPECT_STATUS_OK(log->TrimBefore(5));
+        }
+        EXPECT_STATUS_OK(log->TruncateAfter(5));
+        EXPECT_STATUS_OK(log->Append(55 << 10, Durability::kDurable));
+        EXPECT_STATUS_OK(log->Close());
+      },
+      3);
+}
+
 TEST_P(CrashExplorerTest, TrimAndRecycle) {
   Explore(
       "trim and recycle",

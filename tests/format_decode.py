@@ -3,7 +3,7 @@
 
   tests/format_decode.py DIRECTORY
 
-Prints one line for CONTROL, for each segment, group and record, oldest first, then "end LSN".
+Prints one line for CONTROL, for each segment, group, record and index, oldest first, then "end LSN".
 Exit status: 0 when all of it is valid, 1 at the first byte that is not, 77 where there is no
 libxxhash.so.0 to compute XXH3 with (Debian: libxxhash0).
 """
@@ -168,6 +168,30 @@ def groups(path, data, header):
         at += size
 
 
+def check_index(path, data, header, end, last_lsn, found):
+    """Checks the index behind `end`, if there is one, against the groups; returns its entries."""
+    generation, offset, digest = end
+    at = (offset + BLOCK - 1) // BLOCK * BLOCK
+    if offset <= 1 << 17 or data[at : at + 8] != b"SEAWALIX":
+        return None
+    if (u32(data, at + 8), u32(data, at + 12)) != (1, 0):
+        return None
+    count = u64(data, at + 48)
+    behind = at + 56 + 24 * count
+    if behind + 8 > len(data) or u64(data, behind) != checksum(data[at:behind], header["salt"], at):
+        return None
+    if struct.unpack_from("<QQQQ", data, at + 16) != (generation, last_lsn, offset, digest):
+        return None
+    entries = [struct.unpack_from("<QQQ", data, at + 56 + 24 * i) for i in range(count)]
+    wanted = []
+    for entry in found:
+        if not wanted or entry[1] >= wanted[-1][1] + (1 << 15):
+            wanted.append(entry)
+    if entries != wanted:
+        fail(path, at, f"expected the entries {wanted}, found {entries}")
+    return count
+
+
 def main():
     directory = sys.argv[1]
     control = read_control(os.path.join(directory, "CONTROL"))
@@ -206,19 +230,23 @@ def main():
                 print("cursor", lsn, cursor)
         print("segment", generation, header["base_lsn"], header["durable_lsn"],
               "recycled" if header["recycled"] else "new")
-        at, digest = groups_begin(header), 0
+        at, digest, found = groups_begin(header), 0, []
         for offset, after, first, durable, records, now in groups(name, data, header):
             if end and offset >= end[1]:
                 break
             if first != next_lsn:
                 fail(name, offset, f"expected record {next_lsn}, found {first}")
             print("group", offset, after - offset, first, len(records), durable)
+            found.append((first, offset, digest))
             for lsn, flags, payload in records:
                 print("record", lsn, flags, payload.hex())
             next_lsn += len(records)
             at, digest = after, now
         if end and end != (generation, at, digest):
             fail(name, at, f"expected generation, end, digest {end}, found {generation, at, digest}")
+        entries = end and check_index(name, data, header, end, next_lsn - 1, found)
+        if entries:
+            print("index", generation, entries)
     print("end", next_lsn - 1)
 
 

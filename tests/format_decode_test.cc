@@ -23,6 +23,7 @@ struct Decoded {
   int segments = 0;
   int recycled = 0;
   int groups = 0;
+  int indexes = 0;
 };
 
 Decoded Decode(const std::string& directory) {
@@ -44,6 +45,7 @@ Decoded Decode(const std::string& directory) {
     if (kind == "cursor") decoded.cursors += rest + "\n";
     if (kind == "end") decoded.end = rest;
     if (kind == "group") ++decoded.groups;
+    if (kind == "index") ++decoded.indexes;
     if (kind == "segment") {
       ++decoded.segments;
       if (rest.find("recycled") != std::string::npos) ++decoded.recycled;
@@ -149,6 +151,30 @@ TEST(FormatDecodeTest, ReadsCursors) {
   }
   ASSERT_OK((*log)->Close());
   EXPECT_EQ(Decode(dir.path()).cursors, "30 61\n29 62\n");
+}
+
+TEST(FormatDecodeTest, ReadsTheIndexesOfSegments) {
+  TempDir dir;
+  Options options = SmallSegments(8);
+  options.segment_bytes = 256 << 10;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  for (int round = 0; round < 2; ++round) {
+    while ((*log)->stats().segments < 3) {
+      ASSERT_OK((*log)->AppendBatch({std::string(7000, 'x'), "", "third"}, Durability::kDurable));
+    }
+    if (round == 0) {
+      // A segment that is cut, and whose successor is recycled, has none but those of before.
+      ASSERT_OK((*log)->TruncateAfter((*log)->durable_lsn() / 2));
+      ASSERT_OK((*log)->TrimBefore((*log)->durable_lsn() - 30));
+    }
+  }
+  ASSERT_OK((*log)->Close());
+  EXPECT_GE((*log)->stats().indexes_written, 2u);
+  Decoded decoded = Decode(dir.path());
+  SKIP_WITHOUT_PYTHON(decoded);
+  EXPECT_EQ(decoded.status, 0);
+  EXPECT_GE(decoded.indexes, 1);
 }
 
 TEST(FormatDecodeTest, SeesDamage) {

@@ -422,6 +422,22 @@ TEST_F(RandomReadTest, ATruncationLeavesNoIndexOfWhatWasCut) {
   for (Lsn lsn = 1; lsn <= log->durable_lsn(); ++lsn) ASSERT_EQ(*log->Read(lsn), RecordOf(lsn));
 }
 
+TEST_F(RandomReadTest, ATruncationOfTheSegmentThatIsBeingWrittenReadsLittle) {
+  SegmentCounter fs;
+  std::unique_ptr<Log> log = MustOpen(OptionsOf(8 * kMiB, &fs));
+  while (log->appended_lsn() < 12000) ASSERT_OK(log->Append(RecordOf(log->appended_lsn() + 1)));
+  ASSERT_OK(log->WaitDurable(12000));
+  (void)fs.Take();
+  ASSERT_OK(log->TruncateAfter(11000));
+  EXPECT_LE(fs.Take().bytes, uint64_t{512} << 10);
+  ASSERT_OK(log->AppendDurable("new"));
+  ASSERT_OK(log->Close());
+  log = MustOpen(OptionsOf(8 * kMiB));
+  for (Lsn lsn = 1; lsn <= 11000; lsn += 10) EXPECT_EQ(*log->Read(lsn), RecordOf(lsn));
+  EXPECT_EQ(*log->Read(11001), "new");
+  EXPECT_EQ(log->stats().index_scans, 1u);  // of the segment that was cut
+}
+
 // Recycled files hold the indexes of what they were before.
 TEST_F(RandomReadTest, ARecycledSegmentHasAnIndexOfItsOwn) {
   std::unique_ptr<Log> log = MustOpen(OptionsOf(256 << 10));
