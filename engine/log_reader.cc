@@ -249,6 +249,17 @@ std::optional<IndexEntry> EntryInFile(const SegmentRef& segment, File* file, Lsn
 
 }  // namespace
 
+// No pin holds a writer in another process: it may trim, and write the file again, under us.
+ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory) {
+  return [fs, directory](const SegmentRef& segment, const absl::Status& status) {
+    absl::StatusOr<ControlBlock> control = ReadControl(fs, directory);
+    const bool trimmed = control.ok() && segment.generation < control->first_generation;
+    if (!trimmed && !absl::IsNotFound(status)) return status;
+    return absl::OutOfRangeError(absl::StrCat(
+        segment.path, ": the log's writer has given this segment up since; open the reader again"));
+  };
+}
+
 absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& directory, Lsn from,
                                                              FileSystem* file_system) {
   FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
@@ -265,16 +276,8 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
     return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
-  // No pin holds a writer in another process: it may trim, and write the file again, under us.
-  auto failure = [fs, directory](const SegmentRef& segment, const absl::Status& status) {
-    absl::StatusOr<ControlBlock> control = ReadControl(fs, directory);
-    const bool trimmed = control.ok() && segment.generation < control->first_generation;
-    if (!trimmed && !absl::IsNotFound(status)) return status;
-    return absl::OutOfRangeError(absl::StrCat(
-        segment.path, ": the log's writer has given this segment up since; open the reader again"));
-  };
-  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from, std::move(failure),
-                         /*watch=*/nullptr, EntryInFile);
+  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from,
+                         GivenUpSince(fs, directory), /*watch=*/nullptr, EntryInFile);
 }
 
 }  // namespace seawall

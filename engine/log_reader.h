@@ -62,6 +62,9 @@ std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn f
                                         std::unique_ptr<ReadWatch> watch = nullptr,
                                         EntryLookup lookup = nullptr);
 
+// For segments of a log that another process may be writing: OutOfRange if that has given one up.
+ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory);
+
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);
 

@@ -54,6 +54,7 @@ class PosixFile : public File {
   int Allocate(uint64_t offset, uint64_t bytes) override {
     return ErrorOf(fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)));
   }
+  void AdviseSequential() override { (void)posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL); }
   int Sync(SyncKind kind) override {
     return ErrorOf(kind == SyncKind::kData ? fdatasync(fd_) : fsync(fd_));
   }

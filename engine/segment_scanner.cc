@@ -53,6 +53,11 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
   const uint64_t end = buffer_offset_ + buffer_bytes_;
   const bool goes_on = buffer_bytes_ > 0 && offset >= buffer_offset_ && offset <= end;
   next_read_bytes_ = goes_on ? std::min(2 * next_read_bytes_, kMostReadBytes) : kFirstReadBytes;
+  if (next_read_bytes_ == kMostReadBytes && !advised_) {
+    // Not before: who wants one group would make the system read what nobody asks for.
+    file_->AdviseSequential();
+    advised_ = true;
+  }
   const uint64_t wanted = std::min(std::max(bytes, next_read_bytes_), limit - offset);
   // What is there already is not read again.
   const uint64_t kept = goes_on ? end - offset : 0;

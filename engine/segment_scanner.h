@@ -79,6 +79,7 @@ class SegmentScanner {
   uint64_t buffer_offset_ = 0;
   uint64_t buffer_bytes_ = 0;
   uint64_t next_read_bytes_ = 0;
+  bool advised_ = false;
   uint64_t bytes_read_ = 0;
 };
 

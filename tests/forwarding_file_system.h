@@ -29,6 +29,7 @@ class ForwardingFile : public File {
     return file_->PWrite(from, bytes, offset);
   }
   int Allocate(uint64_t offset, uint64_t bytes) override { return file_->Allocate(offset, bytes); }
+  void AdviseSequential() override { file_->AdviseSequential(); }
   int Sync(SyncKind kind) override { return file_->Sync(kind); }
   int Size(uint64_t* bytes) override { return file_->Size(bytes); }
   int TryLock() override { return file_->TryLock(); }

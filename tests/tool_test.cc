@@ -380,6 +380,20 @@ TEST_F(ToolTest, VerifyListsEveryDamagedPlace) {
   EXPECT_EQ(RunTool({"stat", log_}).code, 1);
 }
 
+TEST_F(ToolTest, VerifyPrintsTheSameWithAnyNumberOfJobs) {
+  MakeLog(1000, /*small_segments=*/true);
+  FlipByte(Segment(3), 4096 + 3000);
+  FlipByte(Segment(1), 4096 + 3000);
+  const Outcome one = RunTool({"verify", "--json", log_});
+  EXPECT_EQ(one.code, 1);
+  EXPECT_EQ(OfType(one.out, "problem").size(), 2u) << one.out;
+  for (const char* jobs : {"--jobs=2", "--jobs=7", "--jobs=64"}) {
+    EXPECT_EQ(RunTool({"verify", "--json", jobs, log_}).out, one.out) << jobs;
+  }
+  EXPECT_EQ(RunTool({"verify", "--jobs=0", log_}).code, 2);
+  EXPECT_THAT(RunTool({"verify", "--jobs=65", log_}).err, HasSubstr("expected 1 to 64"));
+}
+
 TEST_F(ToolTest, VerifyChecksBothCopiesOfASpare) {
   const auto log = [this] {
     Options options;

@@ -15,7 +15,11 @@ Progress::Progress()
 
 void Progress::Show(uint64_t records, uint64_t bytes) {
   // The clock is looked at once in a while only.
-  if (++calls_ % 64 == 0 && IsDue()) Print(FormatCount(records, "record") + ", ", bytes);
+  if (++calls_ % 64 == 0) ShowNow(records, bytes);
+}
+
+void Progress::ShowNow(uint64_t records, uint64_t bytes) {
+  if (IsDue()) Print(FormatCount(records, "record") + ", ", bytes);
 }
 
 void Progress::ShowBytes(uint64_t bytes) {

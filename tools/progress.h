@@ -14,7 +14,9 @@ class Progress {
   Progress();
   // Cheap: to be called for each record.
   void Show(uint64_t records, uint64_t bytes);
-  // Likewise, where bytes are all there is to count; of 64 KiB and more a call.
+  // The same for who calls a few times a second.
+  void ShowNow(uint64_t records, uint64_t bytes);
+  // Cheap, where bytes are all there is to count; of 64 KiB and more a call.
   void ShowBytes(uint64_t bytes);
   void Clear();
 

@@ -10,15 +10,22 @@
 #include "tools/json.h"
 #include "tools/log_view.h"
 #include "tools/output.h"
-#include "tools/segment_walk.h"
+#include "tools/progress.h"
+#include "tools/segment_check.h"
+
+ABSL_FLAG(uint32_t, jobs, 1, "verify: how many segments are read at once");
 
 namespace seawall {
 namespace {
 
+constexpr uint32_t kMostJobs = 64;
+
 constexpr char kHelp[] = R"(seawall verify: reads all of a log and says what is damaged, and where.
 
-Usage: seawall verify [--json] DIR
+Usage: seawall verify [--json] [--jobs=N] DIR
 
+  --jobs   how many segments are read at once, 1 to 64: more is faster where one reader does not
+           take all that the disk has to give; what is printed is the same
   --json   one JSON object a line; "type" is segment, problem, note or summary
 
 It reads every record of every retained segment through the decoder that recovery and readers use,
@@ -33,12 +40,15 @@ damage may lose it. It goes on behind damage and lists all that it can find.
 These are sound, and it says so: a log that was not closed (its writer was killed, or is at work
 now), and a torn tail (a last write that was cut off by a crash and was never acknowledged).
 
+On a terminal it shows how far it is, from the third second on.
+
 It only reads and takes no lock; beside a live writer it judges what was there when it began.
 
 Exit status: 0 sound, 1 damaged, 2 could not be done.
 
 Examples:
   seawall verify /var/lib/app/log
+  seawall verify --jobs=4 /var/lib/app/log
   seawall verify --json /var/lib/app/log | jq 'select(.type=="problem")'
   seawall verify /backup/log && echo "the backup is whole"
 
@@ -46,7 +56,7 @@ If it finds damage: copy the directory before anything else touches it; check th
 smartctl); `seawall dump DIR` shows every record that is left.
 )";
 
-class Verifier : public SegmentVisitor {
+class Verifier {
  public:
   Verifier(const LogView& view, Output* output)
       : view_(view), output_(output), json_(absl::GetFlag(FLAGS_json)) {}
@@ -63,18 +73,7 @@ class Verifier : public SegmentVisitor {
     return problems_.empty() ? kExitOk : kExitDamaged;
   }
 
-  Wish OnGroup(const Group& group) override {
-    ++groups_;
-    bytes_ += group.header.group_bytes;
-    return Wish::kCheck;
-  }
-  void OnSoundGroup(const Group& group) override { records_ += group.header.record_count; }
-  // Of a group with a bad record: those before it.
-  bool OnRecord(const Record&, uint64_t) override {
-    ++records_;
-    return true;
-  }
-  bool OnProblem(const Problem& problem) override {
+  void OnProblem(const Problem& problem) {
     problems_.push_back(problem);
     if (json_) {
       output_->WriteLine(ToLine(ToJson(problem)));
@@ -82,7 +81,6 @@ class Verifier : public SegmentVisitor {
       output_->WriteLine(absl::StrCat("DAMAGE ", problem.ToString()));
       output_->WriteLine(absl::StrCat("       ", problem.consequence));
     }
-    return true;
   }
 
  private:
@@ -91,10 +89,18 @@ class Verifier : public SegmentVisitor {
     absl::Status status = copies.CheckControl();
     if (!status.ok()) return status;
     for (const Problem& problem : view_.problems) OnProblem(problem);
-    for (const SegmentRef& segment : view_.segments) {
-      status = CheckSegment(segment, copies);
-      if (!status.ok()) return status;
-    }
+    CheckProgress progress;
+    Progress shown;
+    CheckSegments(
+        view_, absl::GetFlag(FLAGS_jobs), &progress,
+        [&](const SegmentRef& segment, const SegmentFindings& findings) {
+          shown.Clear();
+          status = Tell(segment, findings);
+          return status.ok();
+        },
+        [&] { shown.ShowNow(progress.records, progress.bytes); });
+    shown.Clear();
+    if (!status.ok()) return status;
     absl::StatusOr<uint64_t> spares = copies.CheckSpares();
     if (!spares.ok()) return spares.status();
     spares_ = *spares;
@@ -115,29 +121,22 @@ class Verifier : public SegmentVisitor {
     OnProblem(problem);
   }
 
-  absl::Status CheckSegment(const SegmentRef& segment, const CopyChecker& copies) {
-    const size_t known = problems_.size();
-    absl::Status status = copies.CheckHeader(segment);
-    if (!status.ok()) return status;
-    const uint64_t records = records_, groups = groups_, bytes = bytes_;
-    SegmentWalk walk(view_.directory, segment, this, std::move(buffer_));
-    absl::StatusOr<WalkEnd> end = walk.Run();
-    buffer_ = walk.TakeBuffer();
-    if (absl::IsUnavailable(end.status())) {
-      OnProblem({segment.path, 0, "a file that can be read", std::string(end.status().message()),
-                 "what is in it from there on was not checked", 0});
-    } else if (!end.ok()) {
-      return end.status();
-    } else if (*end == WalkEnd::kLeft) {
+  absl::Status Tell(const SegmentRef& segment, const SegmentFindings& findings) {
+    for (const Problem& problem : findings.problems) OnProblem(problem);
+    if (!findings.status.ok()) return findings.status;
+    if (findings.left) {
       Note(absl::StrCat(segment.path,
                         " left the log (trimmed or cut off by its writer) while it was read"));
     }
+    records_ += findings.records;
+    groups_ += findings.groups;
+    bytes_ += findings.bytes;
     if (json_) {
       Json json = ToJson(segment);
-      json["records"] = records_ - records;
-      json["groups"] = groups_ - groups;
-      json["bytes"] = bytes_ - bytes;
-      json["sound"] = problems_.size() == known;
+      json["records"] = findings.records;
+      json["groups"] = findings.groups;
+      json["bytes"] = findings.bytes;
+      json["sound"] = findings.problems.empty();
       output_->WriteLine(ToLine(json));
     }
     return absl::OkStatus();
@@ -209,7 +208,6 @@ class Verifier : public SegmentVisitor {
   const LogView& view_;
   Output* const output_;
   const bool json_;
-  AlignedBuffer buffer_;
   std::vector<Problem> problems_;
   uint64_t records_ = 0;
   uint64_t groups_ = 0;
@@ -219,6 +217,10 @@ class Verifier : public SegmentVisitor {
 
 ExitCode RunVerify(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return FailUsage("verify", "expected one DIR");
+  const uint32_t jobs = absl::GetFlag(FLAGS_jobs);
+  if (jobs < 1 || jobs > kMostJobs) {
+    return FailUsage("verify", absl::StrCat("--jobs is ", jobs, ", expected 1 to ", kMostJobs));
+  }
   absl::StatusOr<LogView> view = LoadLogView(arguments[0]);
   if (!view.ok()) return Fail("verify", view.status());
   Output output;
@@ -228,7 +230,11 @@ ExitCode RunVerify(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Command VerifyCommand() {
-  return {"verify", "reads everything, says what is damaged and where", kHelp, {"json"}, RunVerify};
+  return {"verify",
+          "reads everything, says what is damaged and where",
+          kHelp,
+          {"jobs", "json"},
+          RunVerify};
 }
 
 }  // namespace seawall
