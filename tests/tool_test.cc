@@ -525,7 +525,7 @@ TEST_F(ToolTest, AFlagOfAnotherCommandIsRefused) {
   WriteFile(scratch_.path("flags"), "--json\n");
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
       {{"stat", "--raw", log_}, "it has no flag --raw; it has --json, --openmetrics\n"},
-      {{"verify", "--from=1", log_}, "it has no flag --from; it has --json"},
+      {{"verify", "--from=1", log_}, "it has no flag --from; it has --jobs, --json"},
       {{"append", "--json", log_}, "it has no flag --json; it has --"},
       {{"dump", "--flagfile=" + scratch_.path("flags"), log_}, "it has no flag --flagfile; it has"},
   };
