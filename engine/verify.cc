@@ -59,7 +59,7 @@ class Verification {
 
  private:
   static uint64_t GroupBytes(const SegmentRef& segment) {
-    return segment.end - std::min(segment.end, kSegmentHeaderBytes);
+    return segment.end - std::min(segment.end, segment.groups_begin);
   }
 
   void Check(size_t index) {
