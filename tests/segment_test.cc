@@ -383,8 +383,8 @@ TEST_F(SegmentStepsTest, RecyclingRenamesThenSyncsTheNameThenWritesTheHeader) {
   uint64_t allocated = 0;
   auto recycled = RecycleSegment(&fs_, "/log", options_, {0x1111, 0x2222}, old_path, 9, &allocated);
   ASSERT_OK(recycled);
-  EXPECT_EQ(Steps(fs_, before), Names({CallKind::kStat, CallKind::kRename, CallKind::kSyncDirectory, CallKind::kOpen,
-                                       CallKind::kOpen, CallKind::kSize}) +
+  EXPECT_EQ(Steps(fs_, before), Names({CallKind::kStat, CallKind::kRename, CallKind::kSyncDirectory,
+                                       CallKind::kOpen, CallKind::kOpen, CallKind::kSize}) +
                                     " " + write_ + "(header) " + Names({CallKind::kSync}));
   EXPECT_EQ(fs_.Capture().pending_units(), 0u);
   EXPECT_EQ(allocated, options_.segment_bytes);

@@ -51,7 +51,7 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {DumpCommand(),  VerifyCommand(), StatCommand(),   AppendCommand(), ProbeCommand(),
+  return {DumpCommand(),   VerifyCommand(), StatCommand(),   AppendCommand(), ProbeCommand(),
           RepairCommand(), TailCommand(),   BackupCommand(), RestoreCommand()};
 }
 

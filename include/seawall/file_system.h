@@ -42,8 +42,8 @@ class File {
   // that long; what was not written there reads as zeros. Durable with the next sync. EOPNOTSUPP
   // where there is no such call: zeros are written then.
   virtual int Allocate(uint64_t /*offset*/, uint64_t /*bytes*/) { return EOPNOTSUPP; }
-  // posix_fadvise(2), POSIX_FADV_SEQUENTIAL, of the whole file: it is being read from front to back,
-  // so that the system reads ahead. A hint: nothing depends on it, and an error is none.
+  // posix_fadvise(2), POSIX_FADV_SEQUENTIAL, of the whole file: it is being read from front to
+  // back, so that the system reads ahead. A hint: nothing depends on it, and an error is none.
   virtual void AdviseSequential() {}
   // fdatasync(2) or fsync(2). After a failure the state of what was not yet synced is unknown.
   virtual int Sync(SyncKind kind) = 0;
