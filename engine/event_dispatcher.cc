@@ -29,6 +29,8 @@ std::string_view LogEventKindName(LogEventKind kind) {
       return "slow sync ended";
     case LogEventKind::kRolloverWait:
       return "rollover wait";
+    case LogEventKind::kRetentionStall:
+      return "retention stall";
     case LogEventKind::kFailed:
       return "failed";
   }
@@ -38,7 +40,8 @@ std::string_view LogEventKindName(LogEventKind kind) {
 std::string LogEvent::ToString() const {
   const std::string_view name = LogEventKindName(kind);
   std::string text = absl::StrCat(absl::string_view(name.data(), name.size()), ", ", path);
-  if (kind != LogEventKind::kFailed) absl::StrAppend(&text, ", ", micros, " us");
+  const bool lasts = kind != LogEventKind::kFailed && kind != LogEventKind::kRetentionStall;
+  if (lasts) absl::StrAppend(&text, ", ", micros, " us");
   if (!status.ok()) absl::StrAppend(&text, ": ", status.ToString());
   return text;
 }

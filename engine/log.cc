@@ -70,6 +70,9 @@ class LogImpl : public Log {
       const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
       events_.Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros), status);
     };
+    callbacks.on_retention_stall = [this](const absl::Status& status) {
+      events_.Post(LogEventKind::kRetentionStall, 0, status);
+    };
     callbacks.on_sealed = [this] { archiver_.Notify(); };
     absl::Status status = archiver_.Load(recovered);
     if (!status.ok()) {

@@ -91,9 +91,9 @@ absl::Status SegmentStore::Extend() {
     extension = PlanExtension();
     const uint64_t least = std::min(AlignUp(extension.wanted, kBlockBytes), options_.segment_bytes);
     if (extension.to <= extension.from || extension.to < least) {
-      return budget_.Refusal(directory_,
-                             std::max(least, extension.from + kBlockBytes) - extension.from);
+      return RefuseAtCap(std::max(least, extension.from + kBlockBytes) - extension.from);
     }
+    stalled_ = false;
     Prepared& current = prepared_[current_];
     if (extension.to > current.file_bytes) {
       budget_.Take(extension.to - current.file_bytes);
@@ -125,7 +125,8 @@ absl::Status SegmentStore::MakeSpare() {
   {
     MutexLock lock(&mutex_);
     ForgetClosedPins();
-    if (!budget_.TryTake(bytes)) return budget_.Refusal(directory_, bytes);
+    if (!budget_.TryTake(bytes)) return RefuseAtCap(bytes);
+    stalled_ = false;
     generation = next_generation_++;
     log_id = log_id_;
   }
@@ -190,6 +191,15 @@ void SegmentStore::Recount(const WritableSegment* file) {
 }
 
 // Nothing that was accepted depends on it, so a lack of space (of any kind) is only refused.
+absl::Status SegmentStore::RefuseAtCap(uint64_t bytes) {
+  absl::Status refusal = budget_.Refusal(directory_, bytes);
+  if (space_waiters_ + spare_waiters_ > 0 && !stalled_) {
+    stalled_ = true;
+    if (callbacks_.on_retention_stall) callbacks_.on_retention_stall(refusal);
+  }
+  return refusal;
+}
+
 absl::Status SegmentStore::RefuseOrFail(absl::Status status) {
   return absl::IsResourceExhausted(status) ? status : Fail(std::move(status));
 }

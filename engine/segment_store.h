@@ -48,6 +48,9 @@ struct SegmentStoreCallbacks {
   // Threads waited so long for a spare segment, and the last of them got this. May be left out.
   // Called under the store's lock: it must take none but its own.
   std::function<void(std::chrono::steady_clock::duration, const absl::Status&)> on_rollover_wait;
+  // Who waits is refused since the log is at its cap: the first of those until there is room. The
+  // same holds.
+  std::function<void(const absl::Status&)> on_retention_stall;
 };
 
 // Thread-safe. Lock order: control_mutex_, then the group commit's mutex, then mutex_.
@@ -233,6 +236,8 @@ class SegmentStore {
   absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for a failure to make room, which concerns none yet.
   absl::Status RefuseOrFail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // No room below the cap for so much more. Tells of it if somebody waits.
+  absl::Status RefuseAtCap(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits for news; fails if that is a failed attempt, not one of the first `seen`.
   absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What CONTROL says now.
@@ -316,6 +321,7 @@ class SegmentStore {
   // What all files take: those of segments_, prepared_, trimmed_ and pinned_, and those that are
   // being made or removed.
   DiskBudget budget_ ABSL_GUARDED_BY(mutex_);
+  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;  // at the cap, and it was told
   std::vector<Pinned> pinned_ ABSL_GUARDED_BY(mutex_);
   // Those below are not recycled: a backup may share their blocks.
   uint64_t recycle_from_generation_ ABSL_GUARDED_BY(mutex_) = 0;

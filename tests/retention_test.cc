@@ -13,6 +13,7 @@
 #include "engine/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
+#include "seawall/log_event.h"
 #include "tests/disk_use.h"
 #include "tests/forwarding_file_system.h"
 #include "tests/store_test_util.h"
@@ -283,6 +284,10 @@ class CapTest : public ::testing::TestWithParam<WhenFull> {
 };
 
 TEST_P(CapTest, RefusesBeforeAcceptanceAndGoesOnAfterATrim) {
+  std::vector<LogEvent> stalls;  // of the log's thread for events, which ends with Close()
+  options_.on_event = [&stalls](const LogEvent& event) {
+    if (event.kind == LogEventKind::kRetentionStall) stalls.push_back(event);
+  };
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir_.path(), options_);
   ASSERT_OK(log);
   for (int round = 0; round < 3; ++round) {
@@ -301,6 +306,9 @@ TEST_P(CapTest, RefusesBeforeAcceptanceAndGoesOnAfterATrim) {
     ASSERT_OK((*log)->TrimBefore((*log)->durable_lsn()));
   }
   ASSERT_OK((*log)->Close());
+  // Once for each time that there was no room any more, however often it was asked for.
+  ASSERT_EQ(stalls.size(), 3u);
+  EXPECT_TRUE(Fails(stalls[0].status, absl::StatusCode::kResourceExhausted, {"max_log_bytes"}));
 }
 
 TEST_P(CapTest, ASlowReaderKeepsWhatItReads) {
