@@ -42,9 +42,12 @@ std::vector<Hold> SegmentStore::holds() const {
 
 void SegmentStore::NoteLetGo(Lsn held_from) {
   // Called for each step of each cursor: all but those that leave the first segment end here.
-  if (segments_.size() < 2 || held_from > segments_.front().last_lsn) return;
+  // The first one is that which stays when what is being given up is gone.
+  if (segments_.size() < giving_up_ + 2) return;
+  const Lsn last_lsn = segments_[giving_up_].last_lsn;
+  if (held_from > last_lsn) return;
   Clock::time_point due;
-  if (segments_.front().last_lsn >= std::min(UnwantedBelow(&due), holds_.Lowest())) return;
+  if (last_lsn >= std::min(UnwantedBelow(&due), holds_.Lowest())) return;
   trim_due_ = true;
   work_.NotifyOne();
 }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -118,6 +119,30 @@ TEST_F(HoldTest, ATruncationTakesHoldsAndWishesBackToItsEnd) {
   store().ReleaseHold(HoldKind::kOther, "o");
   watch_.AwaitGone(first);
   EXPECT_LE(store().first_lsn(), cut + 1) << "the wish was for the records that were cut";
+}
+
+// The hold lets go of a segment that is not the first one, for the first one is just being given
+// up.
+TEST(HoldMovedTest, WhileTheFirstSegmentIsBeingGivenUp) {
+  TempDir dir;
+  SyncGate gate(FileSystem::Posix(), "CONTROL");
+  NameWatch watch(&gate);
+  StoreUnderTest log(&watch, dir.path(), SmallOptions());
+  const Lsn last = log.FillSegments(6, kRecordBytes);
+  const Lsn second = log.store.Locate(1)->last_lsn + 1;
+  const Lsn third = log.store.Locate(second)->last_lsn + 1;
+  const std::string path = log.store.Locate(second)->path;
+  ASSERT_OK(log.store.SetHold(HoldKind::kCursor, "c", second));
+  std::thread trimmer([&] {
+    gate.ArmForThisThread();
+    EXPECT_OK(log.store.TrimBefore(last));
+  });
+  gate.AwaitSync();
+  EXPECT_OK(log.store.SetHold(HoldKind::kCursor, "c", third));
+  gate.LetGo();
+  trimmer.join();
+  watch.AwaitGone(path);
+  EXPECT_EQ(log.store.first_lsn(), third);
 }
 
 // Counts attempts to make the open segment longer, and fails them while the disk is "full".
