@@ -92,7 +92,8 @@ class LogImpl : public Log {
       store_.Stop();
       lock_.reset();
       return absl::ResourceExhaustedError(absl::StrCat(
-          "start the threads of the log: expected 3, and 1 with on_event, found ", error.what()));
+          "start the threads of the log: expected 3, one more for on_event and for archive, found ",
+          error.what()));
     }
     closed_ = false;
     return absl::OkStatus();
