@@ -111,7 +111,8 @@ TEST(GroupBufferTest, EveryReservationIsInExactlyOneGroup) {
   for (int i = 0; i < kThreads; ++i) threads.emplace_back(append);
   Lsn next = 1;
   uint64_t opened = 0;
-  for (; opened < 3000; ++opened) {
+  // The threads may not have begun by then: until they have taken part.
+  for (; opened < 3000 || reserved.load(std::memory_order_relaxed) == 0; ++opened) {
     const uint64_t head = opened % 64;
     GroupBuffer::Place own = buffer.Open(GroupAt(next, head), kBufferBytes, kBytes, 1);
     const uint64_t salt = own.salt;
@@ -138,7 +139,6 @@ TEST(GroupBufferTest, EveryReservationIsInExactlyOneGroup) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(next - 1, reserved + opened);
-  EXPECT_GT(reserved, 0u);
 }
 
 }  // namespace
