@@ -55,7 +55,8 @@ is made if it is not there, or is empty.
                      percent sign. The copy must be complete and durable, and have that name:
                      'cp %p /archive/%f.part && sync /archive/%f.part && mv /archive/%f.part
                      /archive/%f && sync /archive'. A segment may come twice. The log keeps what is
-                     not archived. `seawall restore` makes a log of the copies
+                     not archived. `seawall restore` makes a log of the copies. Its standard input
+                     is empty, its output goes to standard error
 
 Only one process may write a log at a time. On a terminal, progress is shown after two seconds.
 

@@ -1,7 +1,9 @@
 #include "tools/archive_command.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -64,8 +66,14 @@ absl::StatusOr<int> RunShell(const std::string& command) {
   // A Ctrl-C is for us: we end in order, and a copy that is being made is made.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
+  // Our input is records, and must not be read by anybody else (as ssh does); our output is ours.
+  posix_spawn_file_actions_t streams;
+  posix_spawn_file_actions_init(&streams);
+  posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&streams, STDERR_FILENO, STDOUT_FILENO);
   pid_t child;
-  const int error = posix_spawn(&child, shell.c_str(), nullptr, &attributes, arguments, environ);
+  const int error = posix_spawn(&child, shell.c_str(), &streams, &attributes, arguments, environ);
+  posix_spawn_file_actions_destroy(&streams);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return ErrnoStatus(error, "run", shell);
   int status = 0;

@@ -11,7 +11,8 @@
 namespace seawall {
 
 // Runs `command` by /bin/sh for each segment, with %p its path, %f its name, %a and %b its first
-// and last LSN, %% a percent sign; exit status 0 means that it is archived. The first failure, and
+// and last LSN, %% a percent sign; exit status 0 means that it is archived. The command's standard
+// input is empty, its standard output is our standard error. The first failure, and
 // the first after a success, is told on standard error.
 std::function<absl::Status(const SealedSegment&)> ArchiveByCommand(const std::string& command);
 
