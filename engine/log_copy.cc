@@ -168,8 +168,9 @@ absl::Status Copier::AddTail(const SegmentRef& segment) {
   std::optional<CursorTable> cursors = copy_.cursors;
   if (cursors.has_value()) {
     ++cursors->sequence;
+    const Lsn before_first = copy_.segments.front().base_lsn - 1;
     for (CursorPosition& cursor : cursors->cursors) {
-      cursor.lsn = std::min(cursor.lsn, copy_.to_lsn);
+      cursor.lsn = std::clamp(cursor.lsn, before_first, copy_.to_lsn);
     }
     control_.cursor_sequence = cursors->sequence;
   }

@@ -25,7 +25,8 @@ struct LogCopy {
   // All but the last are sealed: nobody writes to them.
   std::vector<SegmentRef> segments;
   Lsn to_lsn = 0;  // from the one before the first record to the last
-  // If the log has cursors: those behind `to_lsn` stand at it in the copy.
+  // If the log has cursors: those behind `to_lsn` stand at it in the copy, those below the first
+  // record in front of it.
   std::optional<CursorTable> cursors;
   // Above all of the original's.
   uint64_t fresh_generation = 0;

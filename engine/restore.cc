@@ -1,10 +1,12 @@
 // Puts a log together again from its archived segments and what is left of it.
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/cursor_table.h"
 #include "engine/file_io.h"
 #include "engine/log_copy.h"
 #include "engine/log_reader.h"
@@ -44,6 +46,7 @@ class Restorer {
   absl::Status TakeLive();
   absl::Status TakeNewestArchived();
   absl::Status WalkBack();
+  absl::Status TakeArchivedCursors();
   absl::StatusOr<Lsn> FindEnd();
   absl::StatusOr<SegmentFile> ReadArchived(uint64_t generation);
   bool Archived(uint64_t generation) const {
@@ -156,6 +159,28 @@ absl::Status Restorer::WalkBack() {
   return absl::OkStatus();
 }
 
+// As the newest archived segment has them: where they stood while it was written. A crash may have
+// torn the write that began it; then the one before has them.
+absl::Status Restorer::TakeArchivedCursors() {
+  const SegmentRef& newest = copy_.segments.back();
+  if (newest.groups_begin == kSegmentHeaderBytes) return absl::OkStatus();
+  const size_t looked_at = std::min<size_t>(2, copy_.segments.size());
+  for (size_t i = 0; i < looked_at && !copy_.cursors.has_value(); ++i) {
+    const SegmentRef& segment = copy_.segments[copy_.segments.size() - 1 - i];
+    if (segment.groups_begin == kSegmentHeaderBytes) break;
+    absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs_, segment.path, OpenOptions());
+    if (!file.ok()) return file.status();
+    absl::StatusOr<std::optional<CursorTable>> table =
+        ReadCursorArea(file->get(), segment.path, segment.salt);
+    if (!table.ok()) return table.status();
+    copy_.cursors = *std::move(table);
+  }
+  if (copy_.cursors.has_value()) return absl::OkStatus();
+  return DamageStatus(newest.path, kSegmentHeaderBytes,
+                      "expected the table of cursors, here or in the segment before, found none "
+                      "that is valid");
+}
+
 // The last record to restore.
 absl::StatusOr<Lsn> Restorer::FindEnd() {
   const Lsn first = copy_.segments.front().base_lsn;
@@ -182,6 +207,7 @@ absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
   absl::Status status = ListArchive();
   if (status.ok()) status = live_.empty() ? TakeNewestArchived() : TakeLive();
   if (status.ok()) status = WalkBack();
+  if (status.ok() && live_.empty()) status = TakeArchivedCursors();
   if (!status.ok()) return status;
   absl::StatusOr<Lsn> end = FindEnd();
   if (!end.ok()) return end.status();

@@ -292,6 +292,58 @@ TEST_F(ArchiveTest, AMissingOrDamagedSegmentIsNamed) {
   ExpectLog(out_, segments[1].first_lsn, segments.back().last_lsn);
 }
 
+// With the log, as they stand in it; without it, as the newest archived segment has them.
+TEST_F(ArchiveTest, CursorsAreRestored) {
+  Options options = WithHook();
+  options.segment_bytes = 24576;
+  options.cursors = true;
+  auto log = MustOpen(options);
+  auto early = log->OpenCursor("early");
+  auto late = log->OpenCursor("late");
+  ASSERT_OK(early);
+  ASSERT_OK(late);
+  Append(log.get(), 10);
+  ASSERT_OK((*early)->Advance(2));
+  ASSERT_OK((*late)->Advance(9));
+  Append(log.get(), 12);
+  hook_.AwaitSegments(5);
+  ASSERT_OK((*late)->Advance(22));
+  const auto restored = [&](const std::string& live, Lsn to) {
+    std::filesystem::remove_all(out_);
+    RestoreOptions up_to;
+    up_to.to_lsn = to;
+    EXPECT_OK(RestoreLog(archive_, live, out_, up_to));
+    Options as_it_was = options;
+    as_it_was.archive = nullptr;
+    auto copy = Log::Open(out_, as_it_was);
+    EXPECT_OK(copy);
+    std::string text;
+    for (const CursorInfo& cursor : (*copy)->cursors()) {
+      absl::StrAppend(&text, cursor.name, " ", cursor.durable_position, " ");
+    }
+    return text;
+  };
+  EXPECT_EQ(restored(log_, 0), "early 2 late 22 ");
+  EXPECT_EQ(restored(log_, 15), "early 2 late 15 ");
+  EXPECT_EQ(restored("", 0), "early 2 late 9 ");
+  EXPECT_EQ(restored("", 7), "early 2 late 7 ");
+  // A crash tore the write that began the newest one; a bad block took the table of both.
+  const std::string newest = archive_ + "/" + SegmentName(hook_.segments()[4].generation);
+  const std::string before = archive_ + "/" + SegmentName(hook_.segments()[3].generation);
+  const std::string good = ReadFile(newest);
+  WriteFile(newest, std::string(good).replace(4096, 8192, 8192, '\0'));
+  EXPECT_EQ(restored("", 0), "early 2 late 9 ");
+  WriteFile(before, ReadFile(before).replace(4096, 8192, 8192, '\0'));
+  std::filesystem::remove_all(out_);
+  EXPECT_TRUE(Fails(RestoreLog(archive_, "", out_), absl::StatusCode::kDataLoss,
+                    {SegmentName(hook_.segments()[4].generation), "table of cursors"}));
+  WriteFile(newest, good);
+  // What the archive does not have any more cannot be consumed.
+  std::filesystem::remove(archive_ + "/" + SegmentName(hook_.segments()[0].generation));
+  const Lsn first = hook_.segments()[1].first_lsn;
+  EXPECT_EQ(restored("", 0), absl::StrCat("early ", first - 1, " late 9 "));
+}
+
 // A power loss at any moment: nothing that was not archived is gone, and it comes (again).
 TEST_F(ArchiveTest, ACrashMakesASegmentComeAgainAtMost) {
   CrashFileSystem disk;

@@ -198,6 +198,76 @@ TEST_P(BackupTest, DamageIsFoundAndNoLogIsLeft) {
   ExpectLog(copy_, 1, 4);
 }
 
+// As text: "a 5 b 12".
+std::string Positions(const Log& log) {
+  std::string text;
+  for (const CursorInfo& cursor : log.cursors()) {
+    EXPECT_EQ(cursor.position, cursor.durable_position);
+    absl::StrAppend(&text, text.empty() ? "" : " ", cursor.name, " ", cursor.position);
+  }
+  return text;
+}
+
+TEST_P(BackupTest, CursorsComeAlongUpToTheLastRecord) {
+  Options options = SmallOptions();
+  options.segment_bytes = 24576;
+  options.cursors = true;
+  auto log = MustOpen(log_, options);
+  Append(log.get(), 14);
+  for (const auto& [name, at] : {std::pair("a", 5), std::pair("b", 12), std::pair("gone", 14)}) {
+    auto cursor = log->OpenCursor(name);
+    ASSERT_OK(cursor);
+    ASSERT_OK((*cursor)->Advance(static_cast<Lsn>(at)));
+  }
+  ASSERT_OK(log->DropCursor("gone"));
+  ASSERT_OK(log->TrimBefore(15));
+  const Lsn first = log->first_lsn();
+  ASSERT_GT(first, 1u);
+  ASSERT_LE(first, 5u);
+  const std::vector<std::pair<Lsn, std::string>> cases = {
+      {14, "a 5 b 12"}, {12, "a 5 b 12"}, {8, "a 5 b 8"}, {5, "a 5 b 5"}, {first - 1, ""}};
+  for (bool live : {true, false}) {
+    if (!live) {
+      ASSERT_OK(log->Close());
+    }
+    for (const auto& [to, positions] : cases) {
+      ASSERT_OK(live ? log->Backup(copy_, UpTo(to)) : BackupDirectory(log_, copy_, UpTo(to)));
+      auto copy = MustOpen(copy_, options);
+      EXPECT_EQ(Positions(*copy),
+                positions.empty() ? absl::StrCat("a ", to, " b ", to) : positions);
+      // They hold what they have not passed, and go on, in this log and in its next life.
+      Append(copy.get(), 8);
+      ASSERT_OK(copy->TrimBefore(copy->durable_lsn()));
+      EXPECT_LE(copy->first_lsn(), std::min<Lsn>(5, to) + 1);
+      auto cursor = copy->OpenCursor("a");
+      ASSERT_OK(cursor);
+      ASSERT_OK((*cursor)->Advance(to + 8));
+      cursor->reset();
+      ASSERT_OK(copy->Close());
+      copy = MustOpen(copy_, options);
+      EXPECT_EQ(copy->cursors()[0].position, to + 8);
+      copy.reset();
+      std::filesystem::remove_all(copy_);
+    }
+  }
+  EXPECT_EQ(Positions(*MustOpen(log_, options)), "a 5 b 12");
+}
+
+// A position that no crash would leave is not in a copy either.
+TEST_P(BackupTest, ACursorsPositionThatIsNotDurableStaysBehind) {
+  Options options = SmallOptions();
+  options.segment_bytes = 24576;
+  options.cursors = true;
+  auto log = MustOpen(log_, options);
+  Append(log.get(), 9);
+  auto cursor = log->OpenCursor("a");
+  ASSERT_OK(cursor);
+  ASSERT_OK((*cursor)->Advance(3));
+  ASSERT_OK((*cursor)->Advance(7, Durability::kAppended));
+  ASSERT_OK(log->Backup(copy_, UpTo(0)));
+  EXPECT_EQ(Positions(*MustOpen(copy_, options)), "a 3");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BackupTest, ::testing::Bool(),
                          [](const auto& test) { return test.param ? "HardLinks" : "Copies"; });
 

@@ -51,6 +51,10 @@ struct BackupReport {
 // became one, and is durable on return: a crash before leaves a directory without CONTROL, which
 // does not open as a log with records. On an error what was written is removed again, best effort.
 //
+// Cursors come along: each stands in the copy where it durably stood in the log, or at the copy's
+// last record if that is before it, and holds back trimming there, too. Who serves the same
+// consumers from both logs delivers twice; Log::DropCursor takes one out of the copy.
+//
 // Beside a writer in another process, records may be found that are not durable there yet. Its
 // trims are not held back: a backup that is overtaken begins again, some times. A Log's own
 // Backup() has neither trait.
@@ -86,6 +90,10 @@ struct RestoreOptions {
 // missing, too short or damaged is an error that names it. The oldest that is there begins the log,
 // if it is not older ones only that are missing. Without `live`, the newest one ends with its last
 // valid group.
+//
+// Cursors come along from `live`, as in a backup. Without it they stand where they stood while the
+// newest archived segment was written, or in front of the first record that is restored: so what
+// was consumed later is delivered again.
 //
 // The copy keeps the log's id, and goes on with a generation that neither directory has: let it
 // archive to a directory of its own if the original goes on, too.
