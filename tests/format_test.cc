@@ -9,118 +9,12 @@
 
 #include "engine/checksum.h"
 #include "gtest/gtest.h"
+#include "tests/format_samples.h"
 #include "tests/seed.h"
 #include "tests/test_util.h"
 
 namespace seawall {
 namespace {
-
-constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
-constexpr uint64_t kControlMagic = 0x54434c4157414553;
-constexpr uint64_t kHeaderUsedBytes = 112;
-constexpr uint64_t kControlUsedBytes = 296;
-constexpr uint64_t kVersionBit = 8 * 8;
-constexpr uint64_t kFeaturesBit = 12 * 8;
-
-SegmentHeader SampleHeader() {
-  SegmentHeader header;
-  header.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
-  header.generation = 42;
-  header.salt = 0x1122334455667788;
-  header.state = SegmentState::kBegun;
-  header.recycled = true;
-  header.base_lsn = 1001;
-  header.durable_lsn = 1000;
-  header.predecessor_generation = 41;
-  header.predecessor_end = 65536;
-  header.predecessor_digest = 0x99aabbccddeeff00;
-  header.created_unix_micros = 1700000000000000;
-  return header;
-}
-
-GroupHeader SampleGroup() {
-  GroupHeader header;
-  header.group_bytes = 88;
-  header.record_count = 2;
-  header.first_lsn = 1001;
-  header.durable_lsn = 1000;
-  header.sealed_unix_micros = 1700000000000001;
-  return header;
-}
-constexpr uint64_t kSampleSalt = 0x1122334455667788;
-
-ControlBlock SampleControl() {
-  ControlBlock block;
-  block.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
-  block.sequence = 7;
-  block.first_generation = 40;
-  block.tail_generation = 42;
-  block.durable_lsn = 1002;
-  block.closed = true;
-  block.closed_end = 4176;
-  block.closed_digest = 0x0102030405060708;
-  block.entries = {{42, 0x1122334455667788, 262144}, {43, 0x8877665544332211, 131072}};
-  return block;
-}
-
-std::string Encoded(const SegmentHeader& header) {
-  std::string block(kSegmentHeaderBytes, '\xff');
-  EncodeSegmentHeader(header, block.data());
-  return block;
-}
-
-std::string Encoded(const GroupHeader& header, uint64_t salt, uint64_t offset) {
-  std::string bytes(kGroupHeaderBytes, '\xff');
-  EncodeGroupHeader(header, salt, offset, bytes.data());
-  return bytes;
-}
-
-std::string Encoded(const ControlBlock& block) {
-  std::string slot(kControlSlotBytes, '\xff');
-  EncodeControlBlock(block, slot.data());
-  return slot;
-}
-
-std::string EncodedRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t salt) {
-  std::string bytes(EncodedRecordBytes(payload.size()), '\xff');
-  EncodeRecord(payload, lsn, flags, salt, bytes.data());
-  return bytes;
-}
-
-void PutLittleEndian(std::string* bytes, uint64_t offset, uint64_t value, int size) {
-  for (int i = 0; i < size; ++i) (*bytes)[offset + i] = static_cast<char>(value >> (8 * i));
-}
-
-// Makes the checksum of a sector right again after its fields were changed.
-void Reseal(std::string* sector, uint64_t offset, uint64_t magic, uint64_t used_bytes) {
-  PutLittleEndian(sector, offset + used_bytes - 8,
-                  PositionedChecksum(sector->data() + offset, used_bytes - 8, magic, 0), 8);
-}
-
-DecodeResult Decode(const std::string& block, SegmentHeader* header) {
-  uint32_t version = 0;
-  return DecodeSegmentHeader(block.data(), header, &version);
-}
-
-DecodeResult Decode(const std::string& slot, ControlBlock* block) {
-  uint32_t version = 0;
-  return DecodeControlBlock(slot.data(), block, &version);
-}
-
-bool Decodes(const std::string& bytes, uint64_t salt, uint64_t offset) {
-  GroupHeader header;
-  uint64_t checksum;
-  return DecodeGroupHeader(bytes.data(), salt, offset, &header, &checksum);
-}
-
-// The whole group of SampleGroup(): "ab" and "cde", the first one a part of a batch.
-std::string SampleGroupBytes() {
-  std::string group = Encoded(SampleGroup(), kSampleSalt, 4096) +
-                      EncodedRecord("ab", 1001, kRecordBatchContinues, kSampleSalt) +
-                      EncodedRecord("cde", 1002, 0, kSampleSalt);
-  group.resize(SampleGroup().group_bytes);
-  return group;
-}
 
 // ---- Golden bytes
 
@@ -226,6 +120,21 @@ TEST(FormatTest, ControlSlotGoldenBytes) {
   EXPECT_EQ(slot.substr(kControlUsedBytes), std::string(kControlSlotBytes - kControlUsedBytes, 0));
 }
 
+TEST(FormatTest, WatermarkGoldenBytes) {
+  EXPECT_EQ(Hex(Encoded(SampleWatermark())),
+            "53454157414c574d"                  // magic
+            "0100000000000000"                  // version, features
+            "efcdab89674523011032547698badcfe"  // log id
+            "0900000000000000"                  // sequence
+            "2a00000000000000"                  // generation
+            "4000010000000000"                  // end
+            "ea03000000000000"                  // durable LSN
+            "0300000000000000"                  // truncations
+            "de03000000000000"                  // the first record that the last one gave up
+            "2900000000000000"                  // the tail then
+            "0bc5fb2619e08fae");                // checksum
+}
+
 TEST(FormatTest, DigestGoldenValues) {
   EXPECT_EQ(ExtendDigest(0, 0), Avalanche(1));
   EXPECT_EQ(ExtendDigest(5, 7), Avalanche(13));
@@ -237,6 +146,7 @@ TEST(FormatTest, DigestGoldenValues) {
 TEST(FormatTest, NamesAreWhatTheHexDumpShows) {
   EXPECT_EQ(Encoded(SampleHeader()).substr(0, 8), "SEAWALSG");
   EXPECT_EQ(Encoded(SampleControl()).substr(0, 8), "SEAWALCT");
+  EXPECT_EQ(Encoded(SampleWatermark()).substr(0, 8), "SEAWALWM");
   EXPECT_EQ(Encoded(SampleGroup(), kSampleSalt, 4096).substr(8, 4), "SWGR");
 }
 
@@ -410,6 +320,28 @@ TEST(FormatTest, EveryBitOfAControlSlotIsChecked) {
 
 // ---- Bytes that are right, in a place that is wrong.
 
+TEST(FormatTest, EveryBitOfAWatermarkIsChecked) {
+  const std::string good = Encoded(SampleWatermark());
+  WatermarkBlock block;
+  ASSERT_EQ(Decode(good, &block), DecodeResult::kValid);
+  EXPECT_EQ(Encoded(block), good);
+  for (uint64_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bytes = good;
+    FlipBit(&bytes, bit);
+    ASSERT_NE(Decode(bytes, &block), DecodeResult::kValid) << bit;
+  }
+  // What a write that was torn anywhere leaves of the one before.
+  WatermarkBlock before = SampleWatermark();
+  --before.sequence;
+  before.end -= 40;
+  for (size_t torn = 1; torn < good.size(); ++torn) {
+    const std::string bytes = good.substr(0, torn) + Encoded(before).substr(torn);
+    EXPECT_EQ(Decode(bytes, &block) == DecodeResult::kValid,
+              bytes == good || bytes == Encoded(before))
+        << torn;
+  }
+}
+
 TEST(FormatTest, StaleGroupOfARecycledFileDoesNotVerify) {
   const std::string bytes = Encoded(SampleGroup(), kSampleSalt, 4096);
   EXPECT_FALSE(Decodes(bytes, kSampleSalt + 1, 4096));
@@ -488,205 +420,6 @@ TEST(FormatTest, OtherBytesAreNoHeader) {
   // Neither is the other kind of sector.
   EXPECT_EQ(Decode(Encoded(SampleControl()), &header), DecodeResult::kInvalid);
   EXPECT_EQ(Decode(Encoded(SampleHeader()), &block), DecodeResult::kInvalid);
-}
-
-// ---- Versions and features
-
-TEST(FormatTest, NewerVersionIsNamedBeforeItsChecksumIsBelieved) {
-  std::string block = Encoded(SampleHeader());
-  PutLittleEndian(&block, 8, 9, 4);
-  PutLittleEndian(&block, kHeaderCopyOffset + 8, 9, 4);
-  SegmentHeader header;
-  uint32_t version = 0;
-  EXPECT_EQ(DecodeSegmentHeader(block.data(), &header, &version), DecodeResult::kNewer);
-  EXPECT_EQ(version, 9u);
-
-  std::string slot = Encoded(SampleControl());
-  PutLittleEndian(&slot, 8, 9, 4);
-  ControlBlock control;
-  EXPECT_EQ(DecodeControlBlock(slot.data(), &control, &version), DecodeResult::kNewer);
-  EXPECT_EQ(version, 9u);
-}
-
-TEST(FormatTest, UnknownFeatureIsNewer) {
-  std::string block = Encoded(SampleHeader());
-  FlipBit(&block, kFeaturesBit + 5);
-  FlipBit(&block, kHeaderCopyOffset * 8 + kFeaturesBit + 5);
-  Reseal(&block, 0, kSegmentMagic, kHeaderUsedBytes);
-  Reseal(&block, kHeaderCopyOffset, kSegmentMagic, kHeaderUsedBytes);
-  SegmentHeader header;
-  EXPECT_EQ(Decode(block, &header), DecodeResult::kNewer);
-
-  std::string slot = Encoded(SampleControl());
-  FlipBit(&slot, kFeaturesBit + 5);
-  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
-  ControlBlock control;
-  EXPECT_EQ(Decode(slot, &control), DecodeResult::kNewer);
-}
-
-TEST(FormatTest, OneCopyThatSaysNewerIsDamage) {
-  std::string block = Encoded(SampleHeader());
-  FlipBit(&block, kVersionBit + 3);
-  SegmentHeader header;
-  ASSERT_EQ(Decode(block, &header), DecodeResult::kValid);
-  EXPECT_EQ(header, SampleHeader());
-}
-
-TEST(FormatTest, VersionZeroIsInvalid) {
-  std::string slot = Encoded(SampleControl());
-  PutLittleEndian(&slot, 8, 0, 4);
-  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
-  ControlBlock control;
-  EXPECT_EQ(Decode(slot, &control), DecodeResult::kInvalid);
-}
-
-// ---- Fields out of range, under a checksum that is right.
-
-TEST(FormatTest, UnknownSegmentStateIsInvalid) {
-  std::string block = Encoded(SampleHeader());
-  for (uint64_t at : {uint64_t{0}, kHeaderCopyOffset}) {
-    PutLittleEndian(&block, at + 48, 2, 4);
-    Reseal(&block, at, kSegmentMagic, kHeaderUsedBytes);
-  }
-  SegmentHeader header;
-  EXPECT_EQ(Decode(block, &header), DecodeResult::kInvalid);
-}
-
-TEST(FormatTest, ControlSlotWithMoreEntriesThanItHoldsIsInvalid) {
-  std::string slot = Encoded(SampleControl());
-  PutLittleEndian(&slot, 68, kMaxControlEntries + 1, 4);
-  Reseal(&slot, 0, kControlMagic, kControlUsedBytes);
-  ControlBlock control;
-  EXPECT_EQ(Decode(slot, &control), DecodeResult::kInvalid);
-}
-
-TEST(FormatTest, GroupThatCannotBeIsInvalid) {
-  GroupHeader shorter_than_its_header = SampleGroup();
-  shorter_than_its_header.group_bytes = 40;
-  EXPECT_FALSE(Decodes(Encoded(shorter_than_its_header, kSampleSalt, 4096), kSampleSalt, 4096));
-  GroupHeader unaligned = SampleGroup();
-  unaligned.group_bytes = 81;
-  EXPECT_FALSE(Decodes(Encoded(unaligned, kSampleSalt, 4096), kSampleSalt, 4096));
-  GroupHeader without_records = SampleGroup();
-  without_records.record_count = 0;
-  EXPECT_FALSE(Decodes(Encoded(without_records, kSampleSalt, 4096), kSampleSalt, 4096));
-}
-
-// With right checksums, too: found by tests/fuzz, where LSNs and sequences wrapped around.
-TEST(FormatTest, NumbersThatNothingCountsToAreInvalid) {
-  for (uint64_t SegmentHeader::*field :
-       {&SegmentHeader::generation, &SegmentHeader::base_lsn, &SegmentHeader::durable_lsn,
-        &SegmentHeader::predecessor_generation, &SegmentHeader::predecessor_end}) {
-    SegmentHeader header = SampleHeader(), decoded;
-    header.*field = kMaxNumber - 1;
-    EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kValid);
-    header.*field = kMaxNumber;
-    EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kInvalid);
-  }
-  for (uint64_t GroupHeader::*field : {&GroupHeader::first_lsn, &GroupHeader::durable_lsn}) {
-    GroupHeader group = SampleGroup();
-    group.*field = kMaxNumber - 1;
-    EXPECT_TRUE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
-    group.*field = kMaxNumber;
-    EXPECT_FALSE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
-  }
-  for (uint64_t ControlBlock::*field :
-       {&ControlBlock::sequence, &ControlBlock::first_generation, &ControlBlock::tail_generation,
-        &ControlBlock::durable_lsn, &ControlBlock::closed_end}) {
-    ControlBlock control = SampleControl(), decoded;
-    control.*field = kMaxNumber - 1;
-    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kValid);
-    control.*field = kMaxNumber;
-    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kInvalid);
-  }
-  for (uint64_t ControlEntry::*field :
-       {&ControlEntry::generation, &ControlEntry::allocated_bytes}) {
-    ControlBlock control = SampleControl(), decoded;
-    control.entries.back().*field = kMaxNumber;
-    EXPECT_EQ(Decode(Encoded(control), &decoded), DecodeResult::kInvalid);
-  }
-}
-
-TEST(FormatTest, ASegmentBeginsWithARecordThatThereIs) {
-  SegmentHeader header = SampleHeader(), decoded;
-  header.state = SegmentState::kBegun;
-  header.base_lsn = 0;
-  EXPECT_EQ(Decode(Encoded(header), &decoded), DecodeResult::kInvalid);
-  GroupHeader group = SampleGroup();
-  group.first_lsn = 0;
-  EXPECT_FALSE(Decodes(Encoded(group, kSampleSalt, 4096), kSampleSalt, 4096));
-}
-
-TEST(FormatTest, RecordLongerThanItsGroupIsNotRead) {
-  std::string group = SampleGroupBytes();
-  PutLittleEndian(&group, 48 + 8, 25, 4);  // 24 bytes are left behind the first record's header
-  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
-  Record record;
-  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
-  EXPECT_EQ(cursor.error(), "expected a record of at most 24 bytes, found a length of 25");
-  EXPECT_EQ(cursor.record_offset(), 48u);
-  EXPECT_EQ(cursor.Next(&record), RecordCursor::Result::kBad) << "bad for good";
-}
-
-TEST(FormatTest, GroupThatEndsInsideARecordHeaderIsBad) {
-  const std::string group = SampleGroupBytes().substr(0, 48 + 18 + 8);
-  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
-  Record record;
-  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kRecord);
-  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
-  EXPECT_EQ(cursor.error(),
-            "expected a record header of 16 bytes, found 8 bytes to the end of the group");
-  EXPECT_EQ(cursor.record_offset(), 66u);
-}
-
-TEST(FormatTest, UnknownRecordFlagIsBad) {
-  const std::string group =
-      std::string(kGroupHeaderBytes, '\0') + EncodedRecord("ab", 1001, 2, kSampleSalt);
-  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
-  Record record;
-  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
-  EXPECT_EQ(cursor.error(), "expected record flags within 00000001, found 00000002");
-}
-
-TEST(FormatTest, BadRecordNamesBothChecksums) {
-  std::string group = SampleGroupBytes();
-  FlipBit(&group, (48 + 16) * 8);
-  RecordCursor cursor(group, SampleGroup(), kSampleSalt);
-  Record record;
-  ASSERT_EQ(cursor.Next(&record), RecordCursor::Result::kBad);
-  EXPECT_NE(cursor.error().find("expected checksum "), std::string::npos) << cursor.error();
-  EXPECT_NE(cursor.error().find(", found "), std::string::npos) << cursor.error();
-}
-
-TEST(FormatTest, RecordTellsItsLsnToWhoKnowsTheSalt) {
-  for (const size_t size : {0, 1, 240, 241, 5000}) {
-    for (const Lsn lsn : {Lsn{1}, Lsn{77}, kMaxNumber - 1}) {
-      const std::string payload(size, 'x');
-      std::string bytes(EncodedRecordBytes(size) + 9, '\0');
-      EncodeRecord(payload, lsn, kRecordBatchContinues, 0x5a17, bytes.data());
-      Record record;
-      ASSERT_TRUE(FindRecord(bytes, 0x5a17, &record));
-      EXPECT_EQ(record.lsn, lsn);
-      EXPECT_EQ(record.payload, payload);
-      EXPECT_TRUE(record.batch_continues);
-      ASSERT_TRUE(FindRecord(bytes, 0x5a18, &record));
-      EXPECT_NE(record.lsn, lsn);
-      if (size > 0) {
-        EXPECT_FALSE(FindRecord(std::string_view(bytes).substr(0, 15 + size), 0x5a17, &record));
-      }
-    }
-  }
-}
-
-TEST(FormatTest, GroupTellsTheSaltOfItsSegment) {
-  GroupHeader group;
-  group.group_bytes = 96;
-  group.record_count = 2;
-  group.first_lsn = 7;
-  char bytes[kGroupHeaderBytes];
-  EncodeGroupHeader(group, 0xfedcba9876543210, 8192, bytes);
-  EXPECT_EQ(SaltOfGroup(bytes, 8192), 0xfedcba9876543210);
-  EXPECT_NE(SaltOfGroup(bytes, 8200), 0xfedcba9876543210);
 }
 
 }  // namespace
