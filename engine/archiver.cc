@@ -73,7 +73,12 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
                                  [this](const SegmentRef& segment) ABSL_NO_THREAD_SAFETY_ANALYSIS {
                                    return segment.generation > archived_;
                                  });
-  if (next == log.segments.end()) return absl::OkStatus();
+  if (next == log.segments.end()) {
+    // The tail was there before its archiving: this word came from a later state of the log than
+    // the files did, and proves nothing either.
+    archived_ = 0;
+    return store_->SetHold(HoldKind::kArchive, kHoldName, log.segments.front().base_lsn);
+  }
   return store_->SetHold(HoldKind::kArchive, kHoldName, next->base_lsn);
 }
 
@@ -120,8 +125,8 @@ void Archiver::Run() {
       archived_ = segment->generation;
       ++archived_segments_;
       pause = first_pause;
-      // Below the first record if the log was reset meanwhile; the next one moves it then.
-      (void)store_->SetHold(HoldKind::kArchive, kHoldName, segment->last_lsn + 1);
+      // By the generation: a truncation or Reset may have given its last LSN to another segment.
+      store_->HoldBehind(HoldKind::kArchive, kHoldName, archived_);
       continue;
     }
     ++failures_;
@@ -139,7 +144,13 @@ absl::Status Archiver::Archive(const SegmentRef& segment) {
   sealed.first_lsn = segment.base_lsn;
   sealed.last_lsn = segment.last_lsn;
   sealed.bytes = segment.end;
-  absl::Status status = options_.archive(sealed);
+  absl::Status status;
+  try {
+    status = options_.archive(sealed);
+  } catch (...) {
+    // The caller's code: what it throws must not end the process from a thread of the log's.
+    status = absl::UnknownError("the archive hook threw an exception");
+  }
   return status.ok() ? Remember(segment.generation) : status;
 }
 

@@ -1,6 +1,7 @@
-#include "seawall/backup.h"
+#include "engine/backup.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,11 +31,9 @@ absl::Status CheckRange(const RecoveryReport& log, Lsn to_lsn) {
                                             log.first_lsn, " to ", log.last_lsn));
 }
 
-}  // namespace
-
-absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
-                                             const std::string& destination,
-                                             const BackupOptions& options) {
+// Without `to_lsn`: all that can be read.
+absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::string& destination,
+                                    const BackupOptions& options, std::optional<Lsn> to_lsn) {
   LogCopy copy;
   copy.fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
   copy.hard_links = options.hard_links;
@@ -51,7 +50,7 @@ absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
   }
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (!plan.ok()) return plan.status();
-    copy.to_lsn = options.to_lsn == 0 ? plan->report.last_lsn : options.to_lsn;
+    copy.to_lsn = to_lsn.value_or(plan->report.last_lsn);
     absl::Status status = CheckRange(plan->report, copy.to_lsn);
     if (!status.ok()) return status;
     copy.log_id = plan->control.log_id;
@@ -67,6 +66,21 @@ absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
   return absl::OutOfRangeError(absl::StrCat("back up ", directory, ": overtaken by trims ",
                                             kAttempts, " times; the log begins at record ",
                                             plan.ok() ? plan->report.first_lsn : 0));
+}
+
+}  // namespace
+
+absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
+                                             const std::string& destination,
+                                             const BackupOptions& options) {
+  return Backup(directory, destination, options,
+                options.to_lsn == 0 ? std::nullopt : std::optional<Lsn>(options.to_lsn));
+}
+
+absl::StatusOr<BackupReport> BackupUpTo(const std::string& directory,
+                                        const std::string& destination,
+                                        const BackupOptions& options, Lsn to_lsn) {
+  return Backup(directory, destination, options, to_lsn);
 }
 
 }  // namespace seawall

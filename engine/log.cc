@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/archiver.h"
+#include "engine/backup.h"
 #include "engine/commit_watch.h"
 #include "engine/event_dispatcher.h"
 #include "engine/file_io.h"
@@ -215,11 +216,11 @@ class LogImpl : public Log {
     BackupOptions options = wanted;
     options.file_system = fs_;
     const Lsn durable = durable_lsn();
-    if (options.to_lsn == 0) options.to_lsn = durable;
-    if (options.to_lsn > durable) {
-      return absl::OutOfRangeError(absl::StrCat("back up to record ", options.to_lsn,
-                                                ": expected at most ", durable,
-                                                ", the last durable one"));
+    // Of a log that has no durable record yet 0, while others append.
+    const Lsn to_lsn = wanted.to_lsn == 0 ? durable : wanted.to_lsn;
+    if (to_lsn > durable) {
+      return absl::OutOfRangeError(absl::StrCat("back up to record ", to_lsn, ": expected at most ",
+                                                durable, ", the last durable one"));
     }
     const std::string hold = absl::StrCat(destination, " ", ++backups_);
     // The first record may be trimmed between the two calls.
@@ -228,7 +229,8 @@ class LogImpl : public Log {
     // What a clone shares with its original is written elsewhere when the original is written
     // again, for which there may be no space.
     store_.StopRecycling();
-    absl::StatusOr<BackupReport> report = BackupDirectory(store_.directory(), destination, options);
+    absl::StatusOr<BackupReport> report =
+        BackupUpTo(store_.directory(), destination, options, to_lsn);
     store_.ReleaseHold(HoldKind::kBackup, hold);
     return report;
   }

@@ -129,8 +129,10 @@ Lsn Holds::Release(HoldKind kind, const std::string& name) {
   return lsn;
 }
 
-void Holds::Cut(Lsn next) {
-  for (auto& [key, lsn] : holds_) lsn = std::min(lsn, next);
+void Holds::Cut(Lsn next, Lsn base) {
+  for (auto& [key, lsn] : holds_) {
+    lsn = std::min(lsn, key.first == HoldKind::kArchive ? base : next);
+  }
 }
 
 Lsn Holds::Lowest() const {

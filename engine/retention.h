@@ -86,9 +86,11 @@ class Holds {
   Lsn Set(HoldKind kind, const std::string& name, Lsn lsn);
   // Returns where it was; kNone if there was none, which is no error.
   Lsn Release(HoldKind kind, const std::string& name);
-  // The log was truncated: what is appended next gets `next`. A hold above it moves there, as what
-  // it waited for is gone, and what comes in its place has not been seen by the holder.
-  void Cut(Lsn next);
+  // The log was truncated: what is appended next gets `next`, to a segment that begins with `base`,
+  // not above it. A hold above `next` moves there, as what it waited for is gone, and what comes in
+  // its place has not been seen by the holder; the archive's moves to `base`, as it takes whole
+  // segments.
+  void Cut(Lsn next, Lsn base);
 
   // Below this everything may be given up; kNone without holds.
   Lsn Lowest() const;

@@ -205,7 +205,7 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   cuts_.push_back(first_cut);
   // What comes in the place of what was cut is held, and nobody has said that it is not wanted.
   const Lsn next = fresh.segment->header.durable_lsn + 1;
-  holds_.Cut(next);
+  holds_.Cut(next, fresh.segment->header.base_lsn);
   unwanted_below_ = std::min(unwanted_below_, next);
   progress_.NotifyAll();
 }

@@ -30,6 +30,14 @@ Lsn SegmentStore::HoldFirst(HoldKind kind, const std::string& name) {
   return first;
 }
 
+void SegmentStore::HoldBehind(HoldKind kind, const std::string& name, uint64_t generation) {
+  MutexLock lock(&mutex_);
+  const auto next = std::upper_bound(
+      segments_.begin(), segments_.end() - 1, generation,
+      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
+  NoteLetGo(holds_.Set(kind, name, next->base_lsn));
+}
+
 void SegmentStore::ReleaseHold(HoldKind kind, const std::string& name) {
   MutexLock lock(&mutex_);
   NoteLetGo(holds_.Release(kind, name));

@@ -156,9 +156,13 @@ void SegmentStore::Pause() {
 }
 
 void SegmentStore::Resume() {
-  MutexLock lock(&mutex_);
-  paused_ = false;
-  work_.NotifyAll();
+  {
+    MutexLock lock(&mutex_);
+    paused_ = false;
+    work_.NotifyAll();
+  }
+  // A cut seals without the thread.
+  if (callbacks_.on_sealed) callbacks_.on_sealed();
 }
 
 // ---- For everybody

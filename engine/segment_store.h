@@ -120,6 +120,9 @@ class SegmentStore {
   //   OutOfRange  `lsn` is below the first record that is kept, which is named; nothing changes.
   // A truncation moves holds that are above its end to its end; a reset, to its first record.
   absl::Status SetHold(HoldKind kind, const std::string& name, Lsn lsn);
+  // Takes it, or moves it, to the first record of the first segment behind `generation`, which is not
+  // above the last one's: in one step, whatever was truncated meanwhile.
+  void HoldBehind(HoldKind kind, const std::string& name, uint64_t generation);
   // Takes it on all that is kept, and returns the first record of that.
   Lsn HoldFirst(HoldKind kind, const std::string& name);
   // None of this name is no error.

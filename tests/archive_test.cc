@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -204,6 +205,71 @@ TEST_F(ArchiveTest, ATruncationAndAResetLeaveNothingBehindToWaitFor) {
   // Only the new history is restored.
   ASSERT_OK(RestoreLog(archive_, log_, out_));
   ExpectLog(out_, 100, 111);
+}
+
+// What the hook took last is not in the log any more when it returns: other records have its LSNs.
+TEST_F(ArchiveTest, ACutWhileTheHookRunsLeavesNothingUnarchived) {
+  for (const bool reset : {false, true}) {
+    std::atomic<int> calls{0};
+    std::atomic<bool> go_on{false};
+    Options options = WithHook();
+    options.archive = [&](const SealedSegment&) {
+      if (++calls > 1) return absl::UnavailableError("no tape in the drive");
+      while (!go_on) std::this_thread::yield();
+      return absl::OkStatus();
+    };
+    auto log = MustOpen(options);
+    Append(log.get(), 14);
+    while (calls < 1) std::this_thread::yield();
+    const Lsn kept = reset ? 0 : 2;
+    ASSERT_OK(reset ? log->Reset(1) : log->TruncateAfter(kept));
+    Append(log.get(), 14);
+    go_on = true;
+    while (calls < 2) std::this_thread::yield();
+    ASSERT_OK(log->TrimBefore(log->durable_lsn() + 1));
+    EXPECT_LE(log->first_lsn(), kept + 1);
+    log.reset();
+    std::filesystem::remove_all(log_);
+  }
+}
+
+// As when older files are put back: generations come again.
+TEST_F(ArchiveTest, AMemoryThatIsAheadOfTheLogProvesNothing) {
+  auto log = MustOpen(WithHook());
+  Append(log.get(), 8);
+  ASSERT_OK(log->Close());
+  std::filesystem::copy(log_, out_);
+  log = MustOpen(WithHook());
+  Append(log.get(), 30);
+  ASSERT_OK(log->Close());
+  std::filesystem::copy_file(log_ + "/" + kArchivedName, out_ + "/" + kArchivedName,
+                             std::filesystem::copy_options::overwrite_existing);
+  log.reset();
+  std::filesystem::remove_all(log_);
+  std::filesystem::rename(out_, log_);
+  hook_.FailNext(1000000);
+  log = MustOpen(WithHook());
+  Append(log.get(), 8);
+  ASSERT_OK(log->TrimBefore(log->durable_lsn() + 1));
+  EXPECT_EQ(log->first_lsn(), 1u);
+  hook_.FailNext(0);
+  ASSERT_OK(log->Close());
+  EXPECT_GE(hook_.segments().back().last_lsn, 12u);
+}
+
+TEST_F(ArchiveTest, AnExceptionOfTheHookIsAFailure) {
+  std::atomic<int> calls{0};
+  Options options = WithHook();
+  options.archive = [&](const SealedSegment& segment) {
+    if (++calls == 1) throw std::runtime_error("no tape in the drive");
+    return hook_(segment);
+  };
+  auto log = MustOpen(options);
+  Append(log.get(), 8);
+  hook_.AwaitSegments(1);
+  ASSERT_OK(log->Close());
+  EXPECT_EQ(log->stats().archive_failures, 1u);
+  hook_.ExpectRange(1, 4);
 }
 
 TEST_F(ArchiveTest, RestoresArchivedAndLiveSegmentsUpToAnyLsn) {

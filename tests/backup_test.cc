@@ -139,6 +139,16 @@ TEST_P(BackupTest, AnEmptyLogHasAnEmptyCopy) {
   EXPECT_EQ(copy->durable_lsn(), 0u);
 }
 
+// 0 is both "all that are durable" and how many that are.
+TEST_P(BackupTest, OfALogWithoutADurableRecordItHoldsNone) {
+  auto log = MustOpen(log_, SmallOptions());
+  Append(log.get(), 1, Durability::kWritten);
+  auto report = log->Backup(copy_, UpTo(0));
+  ASSERT_OK(report);
+  EXPECT_EQ(report->last_lsn, 0u);
+  ExpectLog(copy_, 1, 0);
+}
+
 TEST_P(BackupTest, ADestinationThatIsNotEmptyIsLeftAlone) {
   auto log = MustOpen(log_, SmallOptions());
   Append(log.get(), 9);

@@ -35,10 +35,16 @@ TEST(HoldsTest, TheLowestCounts) {
   EXPECT_EQ(holds.Lowest(), 5u);
   EXPECT_EQ(holds.Set(HoldKind::kArchive, "a", 9), 5u);
   EXPECT_EQ(holds.Lowest(), 7u);
-  holds.Cut(8);
+  holds.Cut(8, 8);
   ASSERT_EQ(holds.All().size(), 2u);
   EXPECT_EQ(holds.All()[0].lsn, 7u);
   EXPECT_EQ(holds.All()[1].lsn, 8u) << "what it waited for is gone";
+  // The segment that comes begins with copies: the archive has to take it as a whole.
+  holds.Cut(6, 5);
+  EXPECT_EQ(holds.All()[0].lsn, 6u);
+  EXPECT_EQ(holds.All()[1].lsn, 5u);
+  EXPECT_EQ(holds.Set(HoldKind::kCursor, "a", 7), 6u);
+  EXPECT_EQ(holds.Set(HoldKind::kArchive, "a", 8), 5u);
   EXPECT_EQ(holds.Release(HoldKind::kBackup, "a"), Holds::kNone);
   EXPECT_EQ(holds.Release(HoldKind::kCursor, "a"), 7u);
   EXPECT_EQ(holds.Lowest(), 8u);

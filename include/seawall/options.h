@@ -139,7 +139,7 @@ struct Options {
   // then twice as long each time, up to a minute, until it returns OK. Meanwhile appends go on, and
   // the log keeps the segments. Which ones it took is remembered in the log's directory; but a
   // crash between its return and that makes it be called again for the same segment: it must not
-  // mind. It must not Close or destroy the log. Close() calls it for what is sealed by then, up to
+  // mind. An exception is a failure. It must not Close or destroy the log. Close() calls it for what is sealed by then, up to
   // the first failure; the rest follows when the log is opened again. The segment that is being
   // written is not archived before it is full.
   std::function<absl::Status(const SealedSegment&)> archive;
