@@ -18,6 +18,8 @@ namespace journal_server {
 // The most bytes of a string value, or of an element of a list: with its key, it fits a record.
 inline constexpr size_t kMaxStringBytes = size_t{16} << 20;
 inline constexpr size_t kMaxRequestBytes = size_t{4} << 20;
+// Of what may name a key more than once, MGET and EXEC.
+inline constexpr size_t kMaxReplyBytes = size_t{64} << 20;
 
 // What commands ask of the server that runs them.
 class Host {

@@ -88,6 +88,7 @@ void GetDel(Context& context) {
 }
 
 void MGet(Context& context) {
+  const size_t begin = context.reply->size();
   AddArray(context.size() - 1, context.reply);
   for (size_t i = 1; i < context.size(); ++i) {
     const Object* object = context.transaction->Find(context[i]);
@@ -96,6 +97,10 @@ void MGet(Context& context) {
     } else {
       AddBulk(*object->string(), context.reply);
     }
+    if (context.reply->size() - begin <= kMaxReplyBytes) continue;
+    context.reply->resize(begin);
+    AddError(absl::StrCat("ERR a reply longer than ", kMaxReplyBytes, " bytes"), context.reply);
+    return;
   }
 }
 

@@ -9,6 +9,7 @@
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_EFFECT_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_EFFECT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -41,6 +42,8 @@ struct Effect {
 
 // What a record begins with.
 inline constexpr char kRecordVersion = 1;
+// The longest record. Effects repeat their key, so that a request may ask for more than that.
+inline constexpr size_t kMaxRecordBytes = size_t{8} << 20;
 
 void AppendVarint(uint64_t number, std::string* to);
 // False: it does not end, or is too long; `*from` is what follows it.

@@ -11,6 +11,8 @@ namespace {
 
 // A transaction waits in memory until EXEC.
 constexpr size_t kMaxQueuedBytes = 8 << 20;
+// Of keys that expire: so much in one record, if it is more than one.
+constexpr size_t kExpiryRecordBytes = 64 << 10;
 
 bool Is(const Command& command, std::string_view name) { return command.name == name; }
 
@@ -101,6 +103,13 @@ Executor::Outcome Executor::RunExec(Session* session, std::string* reply) {
   for (const Words& words : session->queued) {
     Context context{words, &transaction, host_, reply};
     FindCommand(words[0])->run(context);
+    if (reply->size() - reply_begin <= kMaxReplyBytes) continue;
+    transaction.Rollback();
+    reply->resize(reply_begin);
+    *session = Session();
+    AddError(absl::StrCat("EXECABORT not done: replies longer than ", kMaxReplyBytes, " bytes"),
+             reply);
+    return Outcome::kReplied;
   }
   const Outcome outcome = Commit(&transaction, reply_begin, reply);
   if (outcome != Outcome::kBusy) *session = Session();
@@ -110,6 +119,12 @@ Executor::Outcome Executor::RunExec(Session* session, std::string* reply) {
 Executor::Outcome Executor::Commit(Transaction* transaction, size_t reply_begin,
                                    std::string* reply) {
   if (transaction->record().empty()) return Outcome::kReplied;
+  if (transaction->too_long()) {
+    transaction->Rollback();
+    reply->resize(reply_begin);
+    AddError(absl::StrCat("ERR not done: a record longer than ", kMaxRecordBytes, " bytes"), reply);
+    return Outcome::kReplied;
+  }
   const JournalSink::Result result = journal_->Append(transaction->record());
   if (result.code == JournalSink::Result::Code::kAppended) return Outcome::kReplied;
   transaction->Rollback();
@@ -129,21 +144,34 @@ Executor::Outcome Executor::Commit(Transaction* transaction, size_t reply_begin,
 
 Executor::Outcome Executor::DeleteExpired(int limit) {
   const int64_t now_ms = now_ms_();
-  if (store_->FirstExpired(now_ms) == nullptr) return Outcome::kReplied;
+  while (limit > 0 && store_->FirstExpired(now_ms) != nullptr) {
+    int deleted = 0;
+    const Outcome outcome = DeleteSomeExpired(now_ms, limit, &deleted);
+    if (deleted == 0) return outcome;
+    limit -= deleted;
+  }
+  return Outcome::kReplied;
+}
+
+Executor::Outcome Executor::DeleteSomeExpired(int64_t now_ms, int limit, int* deleted) {
+  *deleted = 0;
   Transaction transaction(store_, journal_->next_lsn(), now_ms);
-  int deleted = 0;
-  for (; deleted < limit; ++deleted) {
+  int applied = 0;
+  for (; applied < limit; ++applied) {
     const std::string* expired = store_->FirstExpired(now_ms);
     if (expired == nullptr) break;
+    // A record that the journal does not take would be tried again for ever.
+    const size_t bytes = transaction.record().size() + expired->size();
+    if (applied > 0 && bytes > kExpiryRecordBytes) break;
     // The name goes away with the key.
     const std::string key = *expired;
     transaction.Apply({EffectKind::kDelete, key, {}, 0});
   }
   std::string ignored;
   const Outcome outcome = Commit(&transaction, 0, &ignored);
-  if (outcome == Outcome::kReplied && ignored.empty()) {
-    expired_keys_ += static_cast<uint64_t>(deleted);
-  }
+  if (outcome != Outcome::kReplied || !ignored.empty()) return outcome;
+  *deleted = applied;
+  expired_keys_ += static_cast<uint64_t>(applied);
   return outcome;
 }
 

@@ -67,6 +67,8 @@ class Executor {
   uint64_t expired_keys() const { return expired_keys_; }
 
  private:
+  // One record's worth; 0 `*deleted` if the journal did not take it.
+  Outcome DeleteSomeExpired(int64_t now_ms, int limit, int* deleted);
   Outcome RunOne(const Command& command, Words& words, std::string* reply);
   Outcome RunExec(Session* session, std::string* reply);
   // Journals what the transaction did, or takes it back and replies why instead of what was

@@ -13,9 +13,8 @@ using seawall::Lsn;
 
 namespace {
 
-// A record holds what one request did, or one transaction; twice the longest request is room for
-// the names of keys that effects repeat.
-constexpr uint64_t kMaxRecordBytes = 2 * kMaxRequestBytes;
+// A record holds what one request did, or one transaction.
+static_assert(kMaxRecordBytes >= 2 * kMaxRequestBytes);
 constexpr uint64_t kBufferBytes = 2 * kMaxRecordBytes;
 constexpr uint64_t kRecordOverheadBytes = 16;
 
@@ -24,7 +23,7 @@ seawall::Options LogOptions(const JournalOptions& options) {
   log.segment_bytes = options.segment_bytes;
   log.buffer_bytes = std::min(kBufferBytes, options.segment_bytes / 2);
   log.buffer_count = 4;
-  log.max_record_bytes = std::min(kMaxRecordBytes, log.buffer_bytes / 2);
+  log.max_record_bytes = std::min<uint64_t>(kMaxRecordBytes, log.buffer_bytes / 2);
   log.when_full = seawall::WhenFull::kFail;
   log.file_system = options.file_system;
   return log;

@@ -39,13 +39,17 @@ class Transaction {
     return nullptr;
   }
 
+  // Does nothing any more when the record is too long to be one: memory stays bounded, and all is
+  // to be rolled back.
   void Apply(const Effect& effect) {
+    if (too_long()) return;
     AppendEffect(effect, &record_);
     undo_.push_back(store_->Apply(effect, lsn_));
   }
 
   // Empty: nothing was changed.
   const std::string& record() const { return record_; }
+  bool too_long() const { return record_.size() > kMaxRecordBytes; }
 
   void Rollback() {
     for (; !undo_.empty(); undo_.pop_back()) store_->Revert(std::move(undo_.back()));

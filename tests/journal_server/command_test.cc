@@ -107,6 +107,58 @@ TEST(CommandTest, Lists) {
                 {"SET l now-a-string", kOk}});
 }
 
+// Effects repeat their key: a request of 4 MiB could ask for a record of terabytes.
+TEST(CommandTest, WhatWouldMakeTooLongARecordIsNotDone) {
+  Bench bench;
+  Words push = {"RPUSH", std::string(1 << 20, 'k')};
+  push.resize(2000, "e");
+  EXPECT_EQ(bench("SET kept v"), kOk);
+  EXPECT_EQ(bench.Run(push).rfind("-ERR not done: a record longer than", 0), 0u);
+  EXPECT_EQ(bench.outcome, Executor::Outcome::kReplied);
+  EXPECT_EQ(bench("MULTI"), kOk);
+  EXPECT_EQ(bench("SET kept w"), "+QUEUED\r\n");
+  EXPECT_EQ(bench.Run(push), "+QUEUED\r\n");
+  EXPECT_EQ(bench("EXEC").rfind("-ERR not done: a record longer than", 0), 0u);
+  Play(&bench, {{"DBSIZE", ":1\r\n"}, {"GET kept", "$1\r\nv\r\n"}});
+}
+
+// What names a key more than once asks for a longer reply than there is data.
+TEST(CommandTest, ReplyLongerThanMemoryIsRefused) {
+  Bench bench;
+  Words mget(500, "k");
+  mget[0] = "MGET";
+  EXPECT_EQ(bench.Run({"SET", "k", std::string(1 << 20, 'v')}), kOk);
+  EXPECT_EQ(bench.Run(mget).rfind("-ERR a reply longer than", 0), 0u);
+  EXPECT_EQ(bench("MULTI"), kOk);
+  EXPECT_EQ(bench("SET new v"), "+QUEUED\r\n");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(bench("GET k"), "+QUEUED\r\n");
+  EXPECT_EQ(bench("EXEC").rfind("-EXECABORT not done: replies longer than", 0), 0u);
+  Play(&bench, {{"DBSIZE", ":1\r\n"}, {"EXEC", "-ERR EXEC without MULTI\r\n"}});
+}
+
+TEST(CommandTest, ManyLongKeysExpireInMoreThanOneRecord) {
+  Bench bench;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(bench.Run({"SET", std::to_string(i) + std::string(1000, 'k'), "v", "PX", "1"}), kOk);
+  }
+  EXPECT_EQ(bench.Run({"SET", std::string(1 << 20, 'k'), "v", "PX", "2"}), kOk);
+  bench.now_ms += 10;
+  bench.journal.records.clear();
+  EXPECT_EQ(bench.executor.DeleteExpired(250), Executor::Outcome::kReplied);
+  EXPECT_EQ(bench("DBSIZE"), ":51\r\n");
+  EXPECT_EQ(bench.executor.DeleteExpired(1000), Executor::Outcome::kReplied);
+  EXPECT_EQ(bench("DBSIZE"), ":0\r\n");
+  EXPECT_EQ(bench.executor.expired_keys(), 301u);
+  size_t long_ones = 0;
+  for (const std::string& record : bench.journal.records) {
+    if (record.size() > 70000) ++long_ones;
+  }
+  EXPECT_GT(bench.journal.records.size(), 4u);
+  EXPECT_EQ(long_ones, 1u) << "that of the longest key, alone";
+  bench.journal.answer.code = JournalSink::Result::Code::kRefused;
+  EXPECT_EQ(bench.executor.DeleteExpired(10), Executor::Outcome::kReplied);
+}
+
 TEST(CommandTest, Expiry) {
   Bench bench;
   Play(&bench,
