@@ -233,6 +233,15 @@ TEST_F(ArchiveTest, ACutWhileTheHookRunsLeavesNothingUnarchived) {
   }
 }
 
+// At the cap, nothing else might ever seal one.
+TEST_F(ArchiveTest, ASegmentThatACutSealedComesAtOnce) {
+  auto log = MustOpen(WithHook());
+  Append(log.get(), 3);
+  ASSERT_OK(log->TruncateAfter(2));
+  hook_.AwaitSegments(1);
+  hook_.ExpectRange(1, 2);
+}
+
 // As when older files are put back: generations come again.
 TEST_F(ArchiveTest, AMemoryThatIsAheadOfTheLogProvesNothing) {
   auto log = MustOpen(WithHook());
