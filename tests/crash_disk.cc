@@ -382,6 +382,18 @@ void Disk::CollectGarbage(const std::set<InodeId>& open) {
       it = inodes_.erase(it);
     }
   }
+  // Names in a directory that is gone are no longer in doubt.
+  for (EntryOp& op : ops_) {
+    const size_t before = op.changes.size();
+    op.changes.erase(
+        std::remove_if(op.changes.begin(), op.changes.end(),
+                       [this](const EntryChange& c) { return Get(c.directory) == nullptr; }),
+        op.changes.end());
+    if (op.changes.size() < before) op.rename = false;
+  }
+  ops_.erase(std::remove_if(ops_.begin(), ops_.end(),
+                            [](const EntryOp& op) { return op.changes.empty(); }),
+             ops_.end());
 }
 
 void Disk::FreeSpaceIfUnused(InodeId id, bool open) {

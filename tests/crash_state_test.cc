@@ -28,6 +28,21 @@ TEST(CrashTest, AKillKeepsTheCacheAndWhatIsPending) {
   EXPECT_EQ(FileImages(fs, "/f"), (Images{"a", "x"}));
 }
 
+// Its names were in doubt, and are of no interest when it is gone for good.
+TEST(CrashTest, ADirectoryMayGoBeforeItWasEverSynced) {
+  CrashFileSystem fs;
+  ASSERT_EQ(fs.MakeDirectory("/d"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  MustOpen(&fs, "/d/f");
+  ASSERT_EQ(fs.Rename("/d/f", "/g"), 0);
+  MustOpen(&fs, "/d/h");
+  ASSERT_EQ(fs.Unlink("/d/h"), 0);
+  ASSERT_EQ(fs.RemoveDirectory("/d"), 0);
+  ASSERT_EQ(fs.SyncDirectory("/"), 0);
+  EXPECT_EQ(TreeImages(fs), (Images{"/g"}));
+  EXPECT_EQ(fs.Capture().pending_units(), 0u);
+}
+
 TEST(CrashTest, AKillInsideAWriteLeavesAPrefixInTheCache) {
   CrashFileSystem fs;
   ASSERT_EQ(fs.PutFile("/f", Sectors("aa")), 0);

@@ -89,6 +89,37 @@ void Lab::Reset(Lsn first_lsn) {
   Do("reset", [=] { return model_->Reset(first_lsn); });
 }
 
+void Lab::FillToCap(size_t bytes) {
+  if (stopped_) return;
+  const uint64_t limit = std::max(options_.max_log_bytes, DiskBytes());
+  Do("fill to the cap", [=] {
+    for (int i = 0; i < 100; ++i) {
+      const absl::Status status = model_->Append(bytes, Durability::kDurable);
+      if (absl::StrContains(status.message(), "(max_log_bytes)")) return absl::OkStatus();
+      if (!status.ok()) return status;
+    }
+    return absl::InternalError("the cap refuses nothing");
+  });
+  if (stopped_ || DiskBytes() <= limit) return;
+  Wrong(absl::StrCat(DiskBytes(), " bytes on disk, expected at most ", limit));
+}
+
+void Lab::Backup() {
+  Do("backup", [this] {
+    // What a failure left there need not be gone, if nothing can be removed.
+    const std::string copy = absl::StrCat("/data/copy", ++backups_);
+    const absl::Status status = model_->log()->Backup(copy).status();
+    if (!status.ok()) return status;
+    const CrashState state = disk_->Capture();
+    for (const bool power : {false, true}) {
+      const auto image = power ? state.PowerLoss(CrashChoice()) : state.Kill();
+      const std::string wrong = CheckImage(image.get(), copy);
+      if (!wrong.empty()) return absl::InternalError(wrong);
+    }
+    return absl::OkStatus();
+  });
+}
+
 void Lab::Read() {
   Do("read", [this] {
     absl::StatusOr<Contents> contents = ReadAll(model_->log());
@@ -206,7 +237,8 @@ void Lab::Do(const std::string& step, const std::function<absl::Status()>& run) 
       stopped_ = true;
       return;
     }
-    if (!opening && IsWriteOrSync(status) && !absl::IsResourceExhausted(status)) {
+    if (!opening && step != "backup" && IsWriteOrSync(status) &&
+        !absl::IsResourceExhausted(status)) {
       Wrong(absl::StrCat(step, ": a failed write or sync is not latched: ", status.ToString()));
     }
     if (!fault_->forever && attempt > 0) {
@@ -274,18 +306,34 @@ void Lab::NextDisk() {
   model_->set_file_system(disk_.get());
 }
 
+std::string Lab::CheckImage(CrashFileSystem* image, const std::string& directory) const {
+  Options options = options_;
+  options.file_system = image;
+  options.create_if_missing = directory == kDirectory;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
+  absl::StatusOr<Contents> contents = log.ok() ? ReadAll(log->get()) : log.status();
+  image->Freeze();
+  return contents.ok() ? Violation(model_->worlds(), *contents) : contents.status().ToString();
+}
+
+// Of files that have a name.
+uint64_t Lab::DiskBytes() const {
+  const std::unique_ptr<CrashFileSystem> image = disk_->Capture().Kill();
+  std::vector<std::string> names;
+  if (image->List(kDirectory, &names) != 0) return 0;
+  uint64_t bytes = 0;
+  for (const std::string& name : names) {
+    FileInfo info;
+    if (image->Stat(absl::StrCat(kDirectory, "/", name), &info) == 0) bytes += info.bytes;
+  }
+  return bytes;
+}
+
 void Lab::CheckImages(const std::string& when) {
   const CrashState state = disk_->Capture();
-  const std::vector<World> worlds = model_->worlds();
   const auto check = [&](std::unique_ptr<CrashFileSystem> image, const std::string& choice) {
     ++images_;
-    Options options = options_;
-    options.file_system = image.get();
-    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(kDirectory, options);
-    absl::StatusOr<Contents> contents = log.ok() ? ReadAll(log->get()) : log.status();
-    const std::string violation =
-        contents.ok() ? Violation(worlds, *contents) : contents.status().ToString();
-    image->Freeze();
+    const std::string violation = CheckImage(image.get(), kDirectory);
     if (!violation.empty()) {
       Wrong(absl::StrCat(when, ", ", choice, ": ", violation, "\n", state.Describe({})));
     }

@@ -39,6 +39,12 @@ class Lab {
   // Gives up the last `count` records.
   void Truncate(size_t count);
   void Reset(Lsn first_lsn);
+  // Durable records of `bytes` until Options::max_log_bytes refuses one. What is on disk then is
+  // not more than that; or than it was, if opening needed more.
+  void FillToCap(size_t bytes);
+  // To a directory of its own. What is there when it returns is a log of all that was acknowledged,
+  // also behind a power loss; an error is no concern of the log that was copied.
+  void Backup();
   // Everything by one reader, then each record by itself.
   void Read();
   void ReadOnly();
@@ -74,6 +80,9 @@ class Lab {
   void Drop() { model_->Drop(); }
   void NextDisk();
   void CheckImages(const std::string& when);
+  // Empty, or what is wrong with what `image` has in `directory`.
+  std::string CheckImage(CrashFileSystem* image, const std::string& directory) const;
+  uint64_t DiskBytes() const;
   bool ParentInDoubt() const;
 
   // All that failed was retried or gone on with, as it must be.
@@ -95,6 +104,7 @@ class Lab {
   uint64_t latches_ = 0;
   uint64_t refusals_ = 0;
   uint64_t images_ = 0;
+  size_t backups_ = 0;
 };
 
 }  // namespace seawall

@@ -211,6 +211,32 @@ void Cursors(Lab* lab) {
   lab->AdvanceCursor("a", 0);
 }
 
+// A log that is full: appends are refused, and that is no failure; what a truncation, an opening
+// behind a kill, and a trim need is there all the same.
+void AtTheCap(Lab* lab) {
+  lab->Open();
+  lab->FillToCap(5000);
+  lab->Truncate(1);
+  lab->FillToCap(3000);
+  lab->Kill();
+  lab->Open();
+  lab->Trim(6);
+  lab->Close();
+  lab->Open();
+  lab->FillToCap(5000);
+  lab->Close();
+}
+
+void Backups(Lab* lab) {
+  lab->Open();
+  for (int i = 0; i < 5; ++i) lab->Append(5000);
+  lab->Backup();
+  lab->Append(10);
+  lab->Trim(3);
+  lab->Backup();
+  lab->Append(5000);
+}
+
 struct Case {
   const char* name;
   void (*workload)(Lab*);
@@ -239,6 +265,7 @@ std::vector<Case> Cases() {
     o->segment_bytes = 24 << 10;
     o->sync_method = SyncMethod::kODsync;
   };
+  const auto cap = [](Options* o) { o->max_log_bytes = 3 * o->segment_bytes + (64 << 10); };
   return {{"LoneCommits", LoneCommits, nullptr},
           {"LoneCommitsDsync", LoneCommits, dsync},
           {"LoneCommitsDirect", LoneCommits, direct},
@@ -253,6 +280,8 @@ std::vector<Case> Cases() {
           {"CloseAndReopen", CloseAndReopen, nullptr, 2},
           {"KilledThenOpened", KilledThenOpened, nullptr, 2},
           {"Reading", Reading, nullptr, 3},
+          {"AtTheCap", AtTheCap, cap, 7},
+          {"Backups", Backups, nullptr, 5},
           {"Hurry", Hurry, big, 3},
           {"BigTail", BigTail, big, 11},
           {"Cursors", Cursors, cursors, 5},
