@@ -127,6 +127,17 @@ void WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
 }
 
 absl::Status WatermarkPublisher::Write() {
+  absl::Status status = WriteOnce();
+  FileInfo info;
+  if (!status.ok() || fs_->Stat(path_, &info) != ENOENT) return status;
+  // With the log, it is to stay so.
+  if (fs_->Stat(JoinPath(ParentDirectory(path_), kControlName), &info) != 0) return status;
+  // Somebody deleted it. Those that follow look for its name.
+  file_.reset();
+  return WriteOnce();
+}
+
+absl::Status WatermarkPublisher::WriteOnce() {
   if (file_ == nullptr) {
     OpenOptions options;
     options.write = true;

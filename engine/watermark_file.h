@@ -59,6 +59,7 @@ class WatermarkPublisher {
   bool IsFollowed() ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish(bool announce_cut, Lsn first_cut) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WriteOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   FileSystem* const fs_;
   const std::string path_;

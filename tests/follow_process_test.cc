@@ -366,6 +366,22 @@ TEST_F(FollowProcessTest, AnotherLogInItsPlaceIsNotFollowed) {
   EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kFailedPrecondition, {"another log"}));
 }
 
+// As by somebody who takes it for rubbish: the writer goes on in a file that has no name any more.
+TEST_F(FollowProcessTest, ADeletedWatermarkIsMadeAgain) {
+  auto log = Log::Open(directory_, SmallSegments());
+  ASSERT_OK(log);
+  auto reader = Reader::Follow(directory_);
+  ASSERT_OK(reader);
+  Record record;
+  for (Lsn lsn = 1; lsn <= 3; ++lsn) {
+    std::filesystem::remove(directory_ + "/" + kWatermarkName);
+    ASSERT_OK((*log)->AppendDurable(Payload("a", lsn)));
+    ASSERT_OK((*reader)->Wait(Clock::now() + std::chrono::seconds(20)));
+    ASSERT_TRUE((*reader)->Next(&record));
+    EXPECT_EQ(record.lsn, lsn);
+  }
+}
+
 TEST_F(FollowProcessTest, CancelEndsTheWait) {
   Writer writer(directory_);
   writer.Do("open");
