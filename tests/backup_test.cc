@@ -331,6 +331,24 @@ class OpenHook : public ForwardingFileSystem {
   const std::function<void(const std::string&)> opening_;
 };
 
+// Nobody can open what may yet turn out to be damaged.
+TEST(BackupLiveTest, TheCopyIsNoLogBeforeItIsVerified) {
+  TempDir dir;
+  auto log = MustOpen(dir / "log", SmallOptions());
+  Append(log.get(), 12);
+  int opened = 0;
+  OpenHook fs([&](const std::string& path) {
+    if (path.find("copy/") == std::string::npos || path.find(".seg") == std::string::npos) return;
+    EXPECT_NE(access((dir / "copy/CONTROL").c_str(), F_OK), 0) << path;
+    ++opened;
+  });
+  BackupOptions options;
+  options.file_system = &fs;
+  ASSERT_OK(BackupDirectory(dir / "log", dir / "copy", options));
+  EXPECT_GE(opened, 6) << "each segment is made, and read";
+  ExpectLog(dir / "copy", 1, 12);
+}
+
 // The writer is in another process, as far as the backup can tell: nothing is held.
 TEST(BackupLiveTest, ABackupThatIsOvertakenByATrimBeginsAgain) {
   TempDir dir;

@@ -3,6 +3,8 @@
 #include "seawall/openmetrics.h"
 
 #include <cstdio>
+#include <cstring>
+#include <set>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -77,6 +79,32 @@ TEST(OpenMetricsTest, SaysWhatStatsSay) {
   EXPECT_EQ(
       Value(families, "seawall_group_records", "seawall_group_records_bucket", {{"le", "1.0"}}),
       20);
+}
+
+// Each field has a value of its own, and that is somewhere in the text: so one that is added to
+// Stats, in front of the histograms, is not forgotten here.
+TEST(OpenMetricsTest, SaysEveryField) {
+  TempDir directory;
+  Stats stats;
+  char* const begin = reinterpret_cast<char*>(&stats);
+  const auto offset = [&](const void* field) {
+    return static_cast<size_t>(static_cast<const char*>(field) - begin);
+  };
+  std::set<double> wanted;
+  for (size_t at = 0; at < offset(&stats.group_records); at += sizeof(uint64_t)) {
+    if (at == offset(&stats.failed) / sizeof(uint64_t) * sizeof(uint64_t)) continue;
+    const bool micros =
+        at == offset(&stats.write_in_flight_micros) || at == offset(&stats.sync_in_flight_micros);
+    const uint64_t value = 1000000 * (at + 1);
+    std::memcpy(begin + at, &value, sizeof(value));
+    wanted.insert(static_cast<double>(micros ? at + 1 : value));
+  }
+  ASSERT_GT(wanted.size(), 25u);
+  const json families = Parse(directory, OpenMetricsText(stats));
+  for (const json& family : families) {
+    for (const json& sample : family.at("samples")) wanted.erase(sample[2].get<double>());
+  }
+  EXPECT_THAT(wanted, ::testing::IsEmpty());
 }
 
 // What lies between two ends of buckets is told there, exactly.
