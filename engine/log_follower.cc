@@ -56,6 +56,9 @@ class FollowedLog {
   absl::Status NoteCuts(const WatermarkBlock& block);
   absl::Status GoOnTo(const WatermarkBlock& block);
   absl::Status Append(const SegmentFile& successor);
+  // The writer is further than its word says, and what that names may be gone: a truncation or a
+  // recovery took its place. The next word tells, were it that of the next writer.
+  bool IsStale(const WatermarkBlock& block) const;
   bool IsTrimmed(uint64_t generation) const;
   // OutOfRange with the first record, if segments before that of `generation` were trimmed; the
   // error if the log is gone; else OK.
@@ -144,6 +147,7 @@ absl::Status FollowedLog::Refresh() {
     status = GoOnTo(block);
     if (!status.ok()) {
       const bool fleeting = absl::IsNotFound(status) || absl::IsDataLoss(status);
+      if (fleeting && IsStale(block)) return absl::OkStatus();
       looks_ = block.sequence == seen_.sequence ? looks_ + 1 : 1;
       seen_.sequence = block.sequence;
       return fleeting && looks_ < kMostLooks ? absl::OkStatus() : status;
@@ -262,6 +266,11 @@ absl::StatusOr<std::optional<ReadRange>> FollowedLog::Locate(Lsn lsn) {
                   segment.sealed() ? segment.end : tail_end_};
   served_ = std::max(served_, range.last_lsn);
   return range;
+}
+
+bool FollowedLog::IsStale(const WatermarkBlock& block) const {
+  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_);
+  return control.ok() && block.generation < control->tail_generation;
 }
 
 bool FollowedLog::IsTrimmed(uint64_t generation) const {

@@ -445,6 +445,38 @@ TEST_F(FollowProcessTest, FollowsWithoutInotify) {
   cancels.join();
 }
 
+// The word of a writer that was killed when a cut had replaced what it names, and before it said
+// so: however often the reader looks meanwhile.
+TEST_F(FollowProcessTest, AWordThatIsBehindTheLogIsWaitedOut) {
+  auto log = Log::Open(directory_, SmallSegments());
+  ASSERT_OK(log);
+  const auto append = [&](Lsn last) {
+    while ((*log)->appended_lsn() < last) {
+      ASSERT_OK((*log)->AppendDurable(Payload("a", (*log)->appended_lsn() + 1)));
+    }
+  };
+  append(3);
+  WithoutWatch fs;  // looks every 10 ms
+  auto reader = Follow(0, &fs);
+  ExpectNext(reader.get(), {1, 3});
+  append(60);
+  ASSERT_OK((*log)->Close());
+  const std::string word = ReadFile(directory_ + "/WATERMARK");
+  log = Log::Open(directory_, SmallSegments());
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->TruncateAfter(20));
+  ASSERT_OK((*log)->Close());
+  log = Log::Open(directory_, SmallSegments());  // removes what was cut
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->Close());
+  WriteFile(directory_ + "/WATERMARK", word);
+  ExpectNothing(reader.get(), std::chrono::milliseconds(300));
+  log = Log::Open(directory_, SmallSegments());
+  ASSERT_OK(log);
+  append(25);
+  ExpectNext(reader.get(), {4, 25});
+}
+
 // WATERMARK cannot be made.
 class NoWatermark : public ForwardingFileSystem {
  public:
