@@ -38,9 +38,16 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kCommits = 200;  // in a slice
 constexpr size_t kRecordBytes = 128;
-// What a record begins with: when it was appended, or one of these.
-constexpr int64_t kUnmeasured = 0;
+// What a record begins with: the slice that it belongs to, and when it was appended, or one of
+// these.
+constexpr int64_t kHello = 0;
 constexpr int64_t kEnd = -1;
+// A writer looks ten times a second whether it is followed from other processes (DESIGN.md).
+constexpr std::chrono::milliseconds kLookInterval(100);
+// Each is appended when all have told that they saw the one before. The first finds a follower that
+// has said so to the writer; the second may be published before the writer looks; the third is
+// not: from then on each record is published at once.
+constexpr int kHellos = 3;
 
 std::string* const directory = new std::string;
 
@@ -54,10 +61,15 @@ void Require(const absl::Status& status, std::string_view what) {
 
 int64_t Nanos() { return Clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
-std::string RecordOf(int64_t stamp) {
+struct Stamp {
+  int64_t slice = 0;
+  int64_t nanos = 0;
+};
+
+void Append(Log* log, Stamp stamp) {
   std::string record(kRecordBytes, '.');
   std::memcpy(record.data(), &stamp, sizeof(stamp));
-  return record;
+  Require(log->AppendDurable(record).status(), "append");
 }
 
 double Percentile(std::vector<double>* values, double part) {
@@ -68,17 +80,23 @@ double Percentile(std::vector<double>* values, double part) {
   return (*values)[at];
 }
 
-// Up to the record that ends the slice: the micros after which each was seen.
-std::vector<double> SeeAll(Reader* reader) {
+// Up to the record that ends the slice: the micros after which each was seen. A byte goes to `fd`
+// for each that says hello.
+std::vector<double> SeeAll(Reader* reader, int64_t slice, int fd) {
   std::vector<double> micros;
   Record record;
   for (;;) {
     Require(reader->Wait(), "wait");
     while (reader->Next(&record)) {
-      int64_t stamp;
+      Stamp stamp;
       std::memcpy(&stamp, record.payload.data(), sizeof(stamp));
-      if (stamp == kEnd) return micros;
-      if (stamp != kUnmeasured) micros.push_back(static_cast<double>(Nanos() - stamp) / 1000);
+      if (stamp.slice != slice) continue;
+      if (stamp.nanos == kEnd) return micros;
+      if (stamp.nanos != kHello) {
+        micros.push_back(static_cast<double>(Nanos() - stamp.nanos) / 1000);
+      } else if (write(fd, "+", 1) != 1) {
+        Require(absl::InternalError("nobody reads"), "hello");
+      }
     }
     Require(reader->status(), "read");
   }
@@ -92,58 +110,76 @@ struct Kind {
   std::vector<double> seen_micros = {};
 };
 
-// A process that follows from `from`; what it saw comes through *fd.
-pid_t StartProcess(Lsn from, int* fd) {
-  int ends[2];
-  if (pipe(ends) != 0) Require(absl::InternalError("no pipe"), "pipe");
-  const pid_t child = fork();
-  if (child == 0) {
-    absl::StatusOr<std::unique_ptr<Reader>> reader = Reader::Follow(*directory, from);
-    Require(reader.status(), "follow");
-    const std::vector<double> micros = SeeAll(reader->get());
-    const size_t bytes = micros.size() * sizeof(double);
-    _exit(write(ends[1], micros.data(), bytes) == static_cast<ssize_t>(bytes) ? 0 : 1);
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (pipe(ends) != 0) Require(absl::InternalError("none to be had"), "pipe");
+    from = ends[0];
+    to = ends[1];
   }
-  close(ends[1]);
-  *fd = ends[0];
-  return child;
+  int from, to;
+};
+
+// A process that follows the log; what it saw comes behind its hellos. It begins where the log
+// does: what was published last may be older than this slice.
+void StartProcess(int64_t slice, const Pipe& pipe) {
+  if (fork() != 0) return;
+  absl::StatusOr<std::unique_ptr<Reader>> reader = Reader::Follow(*directory, 0);
+  Require(reader.status(), "follow");
+  const std::vector<double> micros = SeeAll(reader->get(), slice, pipe.to);
+  const size_t bytes = micros.size() * sizeof(double);
+  _exit(write(pipe.to, micros.data(), bytes) == static_cast<ssize_t>(bytes) ? 0 : 1);
 }
 
-void RunSlice(Log* log, Kind* kind) {
-  // Published, so that the processes may begin there.
-  std::this_thread::sleep_for(std::chrono::milliseconds(120));
+void SayHello(Log* log, int64_t slice, const std::vector<Pipe>& followers) {
+  for (int i = 0; i < kHellos; ++i) {
+    Append(log, {slice, kHello});
+    for (const Pipe& follower : followers) {
+      char seen;
+      if (read(follower.from, &seen, 1) != 1) Require(absl::InternalError("it died"), "follower");
+    }
+  }
+}
+
+// `quiet_at`: from then on the writer knows that it is not followed from other processes.
+void RunSlice(Log* log, int64_t slice, Kind* kind, Clock::time_point* quiet_at) {
+  while (kind->processes == 0 && Clock::now() < *quiet_at) Append(log, {slice, kHello});
   const Lsn from = log->durable_lsn() + 1;
-  std::vector<int> fds(static_cast<size_t>(kind->processes));
-  for (int& fd : fds) (void)StartProcess(from, &fd);
+  std::vector<Pipe> pipes(static_cast<size_t>(kind->processes + kind->threads));
   std::vector<std::thread> threads;
   std::vector<std::vector<double>> seen(static_cast<size_t>(kind->threads));
-  for (std::vector<double>& micros : seen) {
+  for (size_t i = 0; i < pipes.size(); ++i) {
+    if (kind->processes > 0) {
+      StartProcess(slice, pipes[i]);
+      close(pipes[i].to);
+      continue;
+    }
     absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(from);
     Require(reader.status(), "reader");
-    threads.emplace_back([&micros, own = std::move(*reader)] { micros = SeeAll(own.get()); });
+    threads.emplace_back([&micros = seen[i], slice, to = pipes[i].to, own = std::move(*reader)] {
+      micros = SeeAll(own.get(), slice, to);
+      close(to);
+    });
   }
-  // Until the writer knows that it is followed.
-  for (int i = 0; i < 15; ++i) {
-    Require(log->AppendDurable(RecordOf(kUnmeasured)).status(), "append");
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  SayHello(log, slice, pipes);
   for (int i = 0; i < kCommits; ++i) {
     const int64_t start = Nanos();
-    Require(log->AppendDurable(RecordOf(start)).status(), "append");
+    Append(log, {slice, start});
     kind->commit_micros.push_back(static_cast<double>(Nanos() - start) / 1000);
   }
-  Require(log->AppendDurable(RecordOf(kEnd)).status(), "append");
+  Append(log, {slice, kEnd});
   for (std::thread& thread : threads) thread.join();
   for (const std::vector<double>& micros : seen) {
     kind->seen_micros.insert(kind->seen_micros.end(), micros.begin(), micros.end());
   }
-  for (const int fd : fds) {
-    for (double micros; read(fd, &micros, sizeof(micros)) == sizeof(micros);) {
+  for (const Pipe& pipe : pipes) {
+    for (double micros; read(pipe.from, &micros, sizeof(micros)) == sizeof(micros);) {
       kind->seen_micros.push_back(micros);
     }
-    close(fd);
-    wait(nullptr);
+    close(pipe.from);
   }
+  for (int i = 0; i < kind->processes; ++i) wait(nullptr);
+  if (kind->processes > 0) *quiet_at = Clock::now() + 2 * kLookInterval;
 }
 
 int Main() {
@@ -154,8 +190,10 @@ int Main() {
   {
     absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(*directory, Options());
     Require(log.status(), "open");
+    int64_t slice = 0;
+    Clock::time_point quiet_at = Clock::now();
     for (int round = 0; round < absl::GetFlag(FLAGS_rounds); ++round) {
-      for (Kind& kind : kinds) RunSlice(log->get(), &kind);
+      for (Kind& kind : kinds) RunSlice(log->get(), ++slice, &kind, &quiet_at);
     }
     Require((*log)->Close(), "close");
   }
