@@ -189,6 +189,8 @@ void EncodeRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t sa
   PutU64(to, RecordChecksum(to + kRecordHeaderBytes, length, flags, lsn, salt));
 }
 
+uint32_t RecordLength(const char* from) { return GetU32(from + 8); }
+
 RecordCursor::RecordCursor(std::string_view group, const GroupHeader& header, uint64_t salt)
     : group_(group.data()),
       at_(group.data() + kGroupHeaderBytes),

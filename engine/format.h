@@ -130,6 +130,10 @@ inline uint64_t EncodedRecordBytes(size_t payload_bytes) {
 // Writes header and payload; `to` has room for EncodedRecordBytes(payload.size()).
 void EncodeRecord(std::string_view payload, Lsn lsn, uint32_t flags, uint64_t salt, char* to);
 
+// The length of the payload, as the header at `from` (kRecordHeaderBytes of it) says: nothing is
+// verified.
+uint32_t RecordLength(const char* from);
+
 // Walks the records of one group. `group` is the whole group, header included.
 class RecordCursor {
  public:

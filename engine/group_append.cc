@@ -23,12 +23,13 @@ Lsn GroupCommit::TryAppend(std::string_view record) {
   return AppendSampler::Tick() ? TryAppendTimed(record) : TryAppendUntimed(record);
 }
 
-inline Lsn GroupCommit::TryAppendUntimed(std::string_view record) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline Lsn GroupCommit::TryAppendUntimed(std::string_view record) {
   GroupBuffer* buffer = open_.load(std::memory_order_acquire);
   GroupBuffer::Place place;
   if (buffer == nullptr || !buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) {
     return 0;
   }
+  buffer->Mark(place.to, EncodedRecordBytes(record.size()), place.first_lsn);
   EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
   buffer->Done(1);
   return place.first_lsn;
@@ -71,6 +72,7 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
   char* to = reserved.place.to;
   for (std::string_view record : records) {
     EncodeRecord(record, lsn, lsn == last ? 0 : kRecordBatchContinues, reserved.place.salt, to);
+    reserved.buffer->Mark(to, EncodedRecordBytes(record.size()), lsn);
     to += EncodedRecordBytes(record.size());
     ++lsn;
   }

@@ -9,6 +9,8 @@
 #include <memory>
 #include <utility>
 
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
 #include "engine/segment.h"
@@ -48,6 +50,7 @@ class GroupBuffer {
   void Allocate(uint64_t buffer_bytes) {
     memory_ =
         AlignedBuffer(buffer_bytes + kSegmentHeaderBytes + kCursorAreaBytes + 2 * kBlockBytes);
+    marks_ = std::make_unique<MarkedRecord[]>(MarkOf(base() + memory_.size()) + 1);
   }
 
   // Opens it, with a first reservation. Reservations end at `limit` in memory.
@@ -84,6 +87,13 @@ class GroupBuffer {
               group_.segment->header.salt};
     return true;
   }
+  // Before Done(), of each record: where it was put, its size there, and its LSN. Notes some.
+  void Mark(const char* at, uint64_t bytes, Lsn lsn) {
+    const uintptr_t from = reinterpret_cast<uintptr_t>(at);
+    if (ABSL_PREDICT_FALSE(((from ^ (from + bytes)) >> kMarkBits) != 0)) {
+      SetMarks(from, bytes, lsn);
+    }
+  }
   // `records` that were reserved are copied.
   void Done(uint32_t records) { copies_.Done(records); }
 
@@ -101,6 +111,23 @@ class GroupBuffer {
   uint64_t end() const { return EndOf(word_.load(std::memory_order_relaxed)); }
   uint32_t record_count() const { return RecordsOf(word_.load(std::memory_order_relaxed)); }
   Lsn last_lsn() const { return group_.first_lsn + record_count() - 1; }
+
+  // A record, and where in memory it begins.
+  struct MarkedRecord {
+    uint32_t number = 0;  // in the group, from 0
+    uint32_t at = 0;
+  };
+  // After WaitForCopies(): calls `take` with a record of each kMarkBytes of the group, in order;
+  // with the same one again if that is longer. The first one is behind so much of the group at
+  // most, and so is each one and the end behind the end of the one before.
+  template <typename Take>
+  void ForEachMark(Take take) const {
+    const uint64_t last = MarkOf(base() + end());
+    for (uint64_t i = MarkOf(base() + group_.head + kGroupHeaderBytes) + 1; i <= last; ++i) {
+      take(marks_[i]);
+    }
+  }
+
   // What was reserved until one moment.
   struct Fill {
     uint32_t records = 0;
@@ -127,7 +154,25 @@ class GroupBuffer {
     return static_cast<uint32_t>(word >> kEndBits) & ((uint32_t{1} << kRecordBits) - 1);
   }
 
+  // Boundaries in memory, at addresses that are multiples of this: each one within the group has a
+  // record of its own that begins before it and ends at or behind it.
+  static constexpr int kMarkBits = 13;
+
+  uintptr_t base() const { return reinterpret_cast<uintptr_t>(memory_.data()); }
+  uint64_t MarkOf(uintptr_t address) const {
+    return (address >> kMarkBits) - (base() >> kMarkBits);
+  }
+
+  ABSL_ATTRIBUTE_NOINLINE void SetMarks(uintptr_t from, uint64_t bytes, Lsn lsn) {
+    const MarkedRecord record{static_cast<uint32_t>(lsn - group_.first_lsn),
+                              static_cast<uint32_t>(from - base())};
+    for (uint64_t i = MarkOf(from) + 1; i <= MarkOf(from + bytes); ++i) marks_[i] = record;
+  }
+
   AlignedBuffer memory_;
+  // By boundary. Each belongs to the one thread that copies its record, until Done(), then to the
+  // leader; those within a group are all set by it, so that none is left of another group.
+  std::unique_ptr<MarkedRecord[]> marks_;
   Group group_;
   std::atomic<uint64_t> word_{kClosed};
   std::atomic<uint64_t> limit_{0};

@@ -40,7 +40,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
     std::memcpy(memory, tail_block_.data(), group.head);
   }
   const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
-  segment_->index->Note({group.first_lsn, group.origin + group.head, digest_});
+  NoteInIndex(*buffer);
   io_began_ = std::chrono::steady_clock::now();
   absl::Status status = WriteToSegment(group.origin, std::string_view(memory, write_end));
   io_ended_ = std::chrono::steady_clock::now();
@@ -55,6 +55,18 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
   const uint64_t filled = end % unit_;
   std::memcpy(tail_block_.data(), memory + end - filled, filled);
   return absl::OkStatus();
+}
+
+// Nobody is led there before the group can be read: its LSNs cannot.
+void GroupWriter::NoteInIndex(const GroupBuffer& buffer) {
+  const GroupBuffer::Group& group = buffer.group();
+  SegmentIndex* const index = segment_->index.get();
+  index->NoteGroup({group.first_lsn, group.origin + group.head, digest_});
+  if (buffer.end() - group.head <= kSmallGroupBytes) return;
+  buffer.ForEachMark([&](const GroupBuffer::MarkedRecord& record) {
+    if (record.number == 0) return;  // the group's entry leads there
+    index->NoteRecord({group.first_lsn + record.number, group.origin + record.at});
+  });
 }
 
 // Large writes go around the page cache: it would cost a copy of what it will not be asked for.

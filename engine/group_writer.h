@@ -54,6 +54,7 @@ class GroupWriter {
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer, const CursorTable* cursors);
   absl::Status WriteToSegment(uint64_t offset, std::string_view bytes);
+  void NoteInIndex(const GroupBuffer& buffer);
   uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
 
   const Options options_;

@@ -283,9 +283,7 @@ class LogImpl : public Log {
   std::optional<IndexEntry> FindEntry(const SegmentRef& segment, Lsn lsn) {
     absl::StatusOr<CachedSegment> cached = store_.cache()->Get(segment);
     if (!cached.ok()) return std::nullopt;
-    const std::optional<SegmentIndex::Span> span = cached->index->Find(lsn);
-    if (!span.has_value()) return std::nullopt;
-    return span->from;
+    return cached->index->FindGroup(lsn);
   }
 
   absl::StatusOr<std::string> ReadIndexed(Lsn lsn) {

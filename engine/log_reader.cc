@@ -242,9 +242,7 @@ namespace {
 std::optional<IndexEntry> EntryInFile(const SegmentRef& segment, File* file, Lsn lsn) {
   absl::StatusOr<std::unique_ptr<SegmentIndex>> index = ReadSegmentIndex(file, segment);
   if (!index.ok()) return std::nullopt;
-  const std::optional<SegmentIndex::Span> span = (*index)->Find(lsn);
-  if (!span.has_value()) return std::nullopt;
-  return span->from;
+  return (*index)->FindGroup(lsn);
 }
 
 }  // namespace

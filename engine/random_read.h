@@ -11,10 +11,15 @@
 
 namespace seawall {
 
-// The payload of record `lsn`, which `range` holds: with one read of the groups that the index
-// leads to, and at most two before it (segment_cache.h). The checksums of its group, of those
-// before it there, and of the records before it are verified. An error may be the index's: a Reader
-// tells.
+// The payload of record `lsn`, which `range` holds: with one read from where the index leads to, of
+// kIndexIntervalBytes, kSmallGroupBytes and a record or two at most, and at most two before it
+// (segment_cache.h; three, where groups are just longer than an interval).
+//
+// What is verified is the record: its checksum has its length, its flags, its LSN and the salt of
+// this life of the file in it, and no two records were ever sealed with the same LSN and salt. So
+// it takes neither the group's header, nor the records before it (they may be damaged), nor a right
+// index to prove it. That it may be seen is for `range` to know. An error may be the index's: a
+// Reader tells.
 absl::StatusOr<std::string> ReadRecord(SegmentCache* cache, const ReadRange& range, Lsn lsn);
 
 }  // namespace seawall

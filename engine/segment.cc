@@ -38,6 +38,8 @@ class GroupCopier {
     header_ = group.header;
     header_.record_count = 0;
     used_ += kGroupHeaderBytes;
+    SegmentIndex* const index = to_->segment->index.get();
+    index->NoteGroup({header_.first_lsn, to_->end + group_at_, to_->digest});
     const uint64_t salt = to_->segment->header.salt;
     RecordCursor cursor(group.bytes, group.header, from.salt());
     Record record;
@@ -46,6 +48,8 @@ class GroupCopier {
            record.lsn <= last_lsn) {
       uint32_t flags = record.batch_continues && record.lsn < last_lsn ? kRecordBatchContinues : 0;
       EncodeRecord(record.payload, record.lsn, flags, salt, buffer_.data() + used_);
+      if (header_.record_count > 0 && group.bytes.size() > kSmallGroupBytes)
+        index->NoteRecord({record.lsn, to_->end + used_});
       used_ += EncodedRecordBytes(record.payload.size());
       ++header_.record_count;
     }
@@ -73,7 +77,6 @@ class GroupCopier {
     header_.group_bytes = static_cast<uint32_t>(used_ - group_at_);
     uint64_t checksum =
         EncodeGroupHeader(header_, to_->segment->header.salt, offset, buffer_.data() + group_at_);
-    to_->segment->index->Note({header_.first_lsn, offset, to_->digest});
     to_->digest = ExtendDigest(to_->digest, checksum);
     to_->copied_records += header_.record_count;
     header_.record_count = 0;

@@ -26,7 +26,7 @@ struct CachedSegment {
 };
 
 // Thread-safe. Its lock is taken before those that `is_current` takes. Memory: of each of
-// kCachedSegments an index, 24 bytes for each 32 KiB of the segment; kKeptBuffers of
+// kCachedSegments an index, 16 to 40 bytes for each 32 KiB of the segment; kKeptBuffers of
 // kMostKeptBytes.
 class SegmentCache {
  public:

@@ -22,9 +22,9 @@ uint64_t LargestFresh(const CopySource& source, const Options& options) {
 // Where to begin looking for the end of record `lsn`. By an index in memory only: the digest that
 // comes of it will be stated by a header, and nobody could tell that one from a file is wrong.
 IndexEntry EntryFor(const SegmentRef& segment, Lsn lsn) {
-  const std::optional<SegmentIndex::Span> span =
-      segment.index == nullptr ? std::nullopt : segment.index->Find(lsn);
-  return span.has_value() ? span->from : IndexEntry{segment.base_lsn, segment.groups_begin, 0};
+  const std::optional<IndexEntry> group =
+      segment.index == nullptr ? std::nullopt : segment.index->FindGroup(lsn);
+  return group.value_or(IndexEntry{segment.base_lsn, segment.groups_begin, 0});
 }
 
 }  // namespace

@@ -5,31 +5,60 @@
 #include <utility>
 
 namespace seawall {
+namespace {
 
-SegmentIndex::SegmentIndex(std::vector<IndexEntry> entries) : entries_(std::move(entries)) {
-  next_offset_ = entries_.empty() ? 0 : entries_.back().offset + kIndexIntervalBytes;
+auto Above(const std::vector<IndexEntry>& groups, Lsn lsn) {
+  return std::upper_bound(groups.begin(), groups.end(), lsn,
+                          [](Lsn l, const IndexEntry& group) { return l < group.first_lsn; });
 }
 
-void SegmentIndex::Note(const IndexEntry& group) {
-  if (group.offset < next_offset_) return;
-  next_offset_ = group.offset + kIndexIntervalBytes;
+auto Above(const std::vector<RecordEntry>& records, Lsn lsn) {
+  return std::upper_bound(records.begin(), records.end(), lsn,
+                          [](Lsn l, const RecordEntry& record) { return l < record.lsn; });
+}
+
+}  // namespace
+
+SegmentIndex::SegmentIndex(IndexEntries entries) : entries_(std::move(entries)) {}
+
+void SegmentIndex::NoteGroup(const IndexEntry& group) {
+  if (group.offset < next_group_offset_) return;
+  next_group_offset_ = next_record_offset_ = group.offset + kIndexIntervalBytes;
   MutexLock lock(&mutex_);
-  entries_.push_back(group);
+  entries_.groups.push_back(group);
+}
+
+void SegmentIndex::NoteRecord(const RecordEntry& record) {
+  if (record.offset < next_record_offset_) return;
+  next_group_offset_ = 0;
+  next_record_offset_ = record.offset + kIndexIntervalBytes;
+  MutexLock lock(&mutex_);
+  entries_.records.push_back(record);
 }
 
 std::optional<SegmentIndex::Span> SegmentIndex::Find(Lsn lsn) const {
   MutexLock lock(&mutex_);
-  const auto above =
-      std::upper_bound(entries_.begin(), entries_.end(), lsn,
-                       [](Lsn l, const IndexEntry& entry) { return l < entry.first_lsn; });
-  if (above == entries_.begin()) return std::nullopt;
-  Span span;
-  span.from = *std::prev(above);
-  if (above != entries_.end()) span.end = above->offset;
+  const auto group = Above(entries_.groups, lsn);
+  const auto record = Above(entries_.records, lsn);
+  if (group == entries_.groups.begin()) return std::nullopt;
+  const IndexEntry& from = *std::prev(group);
+  Span span{true, from.first_lsn, from.offset};
+  if (record != entries_.records.begin() && std::prev(record)->lsn > from.first_lsn) {
+    span = {false, std::prev(record)->lsn, std::prev(record)->offset};
+  }
+  if (group != entries_.groups.end()) span.end = group->offset;
+  if (record != entries_.records.end()) span.end = std::min(span.end, record->offset);
   return span;
 }
 
-std::vector<IndexEntry> SegmentIndex::entries() const {
+std::optional<IndexEntry> SegmentIndex::FindGroup(Lsn lsn) const {
+  MutexLock lock(&mutex_);
+  const auto above = Above(entries_.groups, lsn);
+  if (above == entries_.groups.begin()) return std::nullopt;
+  return *std::prev(above);
+}
+
+IndexEntries SegmentIndex::entries() const {
   MutexLock lock(&mutex_);
   return entries_;
 }

@@ -1,5 +1,6 @@
-// Where the groups of a segment are: sparse, so that any record of it is found with one read. The
-// writer collects it; a sealed segment has it in its file (index_file.h).
+// Where the groups of a segment are, and records within the large ones: sparse, so that any record
+// of it is found with one small read. The writer collects it; a sealed segment has it in its file
+// (index_file.h).
 #ifndef SEAWALL_ENGINE_SEGMENT_INDEX_H_
 #define SEAWALL_ENGINE_SEGMENT_INDEX_H_
 
@@ -12,10 +13,16 @@
 
 namespace seawall {
 
-// A group has an entry if it begins so far behind the last one that has. So a record is at most
-// this much, and one group, behind the entry that leads to it.
+// A group, or a record within one, has an entry if it begins so far behind the last entry; and so
+// has a group whose predecessor has an entry for one of its records. So what is between an entry
+// and the next one is either whole groups, but for the end of the last one, or records of one
+// group.
 inline constexpr uint64_t kIndexIntervalBytes = uint64_t{32} << 10;
 
+// Groups up to this have no entries for their records.
+inline constexpr uint64_t kSmallGroupBytes = uint64_t{8} << 10;
+
+// A group.
 struct IndexEntry {
   Lsn first_lsn = 0;
   uint64_t offset = 0;
@@ -26,32 +33,55 @@ struct IndexEntry {
   }
 };
 
+// A record within a group, not its first one.
+struct RecordEntry {
+  Lsn lsn = 0;
+  uint64_t offset = 0;
+
+  friend bool operator==(const RecordEntry& a, const RecordEntry& b) {
+    return a.lsn == b.lsn && a.offset == b.offset;
+  }
+};
+
+struct IndexEntries {
+  std::vector<IndexEntry> groups;    // ascending
+  std::vector<RecordEntry> records;  // ascending
+};
+
 // Thread-safe. One thread at a time adds to it; it grows as the segment does.
 class SegmentIndex {
  public:
   SegmentIndex() = default;
-  explicit SegmentIndex(std::vector<IndexEntry> entries);
+  explicit SegmentIndex(IndexEntries entries);  // nothing is noted in it
   SegmentIndex(const SegmentIndex&) = delete;
   SegmentIndex& operator=(const SegmentIndex&) = delete;
 
-  // The next group: takes a note of it if it is far enough behind the last one.
-  void Note(const IndexEntry& group);
+  // The next group, and the next record of the group noted last, in order; any records may be left
+  // out. They have entries if they are far enough behind the last one.
+  void NoteGroup(const IndexEntry& group);
+  void NoteRecord(const RecordEntry& record);
 
   struct Span {
-    IndexEntry from;
+    bool is_group = true;  // else a record is what begins here
+    Lsn first_lsn = 0;
+    uint64_t offset = 0;
     uint64_t end = ~uint64_t{0};  // the next entry's offset
   };
-  // The groups of which one holds `lsn`, if it is in the segment; none if it is below all.
+  // The last entry at or below `lsn`: it is between that and the next one, if it is in the segment.
+  // None if it is below all.
   std::optional<Span> Find(Lsn lsn) const;
+  // The last group with an entry that begins at or below `lsn`.
+  std::optional<IndexEntry> FindGroup(Lsn lsn) const;
 
-  std::vector<IndexEntry> entries() const;
+  IndexEntries entries() const;
 
  private:
-  // Of the one that adds: the next entry is for a group from here on.
-  uint64_t next_offset_ = 0;
+  // Of the one that adds: the next entry is for a group, or for a record, from here on.
+  uint64_t next_group_offset_ = 0;
+  uint64_t next_record_offset_ = 0;
 
   mutable Mutex mutex_;
-  std::vector<IndexEntry> entries_ ABSL_GUARDED_BY(mutex_);  // ascending
+  IndexEntries entries_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace seawall

@@ -176,20 +176,29 @@ def check_index(path, data, header, end, last_lsn, found):
         return None
     if (u32(data, at + 8), u32(data, at + 12)) != (1, 0):
         return None
-    count = u64(data, at + 48)
-    behind = at + 56 + 24 * count
+    groups, records = u32(data, at + 48), u32(data, at + 52)
+    behind = at + 56 + 24 * groups + 16 * records
     if behind + 8 > len(data) or u64(data, behind) != checksum(data[at:behind], header["salt"], at):
         return None
     if struct.unpack_from("<QQQQ", data, at + 16) != (generation, last_lsn, offset, digest):
         return None
-    entries = [struct.unpack_from("<QQQ", data, at + 56 + 24 * i) for i in range(count)]
-    wanted = []
-    for entry in found:
-        if not wanted or entry[1] >= wanted[-1][1] + (1 << 15):
-            wanted.append(entry)
-    if entries != wanted:
-        fail(path, at, f"expected the entries {wanted}, found {entries}")
-    return count
+    entries = [struct.unpack_from("<QQQ", data, at + 56 + 24 * i) for i in range(groups)]
+    chosen = [struct.unpack_from("<QQ", data, at + 56 + 24 * groups + 16 * i)
+              for i in range(records)]
+    # Which records have entries is the writer's choice, which groups have follows from it.
+    wanted, last, forced, left = [], None, False, list(chosen)
+    for lsn, where, digest, within in found:
+        if last is None or forced or where >= last + (1 << 15):
+            wanted.append((lsn, where, digest))
+            last, forced = where, False
+        for entry in within:
+            if left and entry == left[0]:
+                if entry[1] < last + (1 << 15):
+                    fail(path, at, f"an entry for record {entry[0]}, too near to that at {last}")
+                last, forced = left.pop(0)[1], True
+    if entries != wanted or left:
+        fail(path, at, f"expected {wanted}, found {entries}; no such records: {left}")
+    return f"{groups} {records}"
 
 
 def main():
@@ -237,9 +246,12 @@ def main():
             if first != next_lsn:
                 fail(name, offset, f"expected record {next_lsn}, found {first}")
             print("group", offset, after - offset, first, len(records), durable)
-            found.append((first, offset, digest))
+            where, within = offset + 48, []
             for lsn, flags, payload in records:
                 print("record", lsn, flags, payload.hex())
+                within.append((lsn, where))
+                where += 16 + len(payload)
+            found.append((first, offset, digest, within[1:]))
             next_lsn += len(records)
             at, digest = after, now
         if end and end != (generation, at, digest):

@@ -24,6 +24,7 @@ struct Decoded {
   int recycled = 0;
   int groups = 0;
   int indexes = 0;
+  int indexed_records = 0;
 };
 
 Decoded Decode(const std::string& directory) {
@@ -45,7 +46,10 @@ Decoded Decode(const std::string& directory) {
     if (kind == "cursor") decoded.cursors += rest + "\n";
     if (kind == "end") decoded.end = rest;
     if (kind == "group") ++decoded.groups;
-    if (kind == "index") ++decoded.indexes;
+    if (kind == "index") {
+      ++decoded.indexes;
+      decoded.indexed_records += std::stoi(rest.substr(rest.rfind(' ')));
+    }
     if (kind == "segment") {
       ++decoded.segments;
       if (rest.find("recycled") != std::string::npos) ++decoded.recycled;
@@ -175,6 +179,26 @@ TEST(FormatDecodeTest, ReadsTheIndexesOfSegments) {
   SKIP_WITHOUT_PYTHON(decoded);
   EXPECT_EQ(decoded.status, 0);
   EXPECT_GE(decoded.indexes, 1);
+}
+
+TEST(FormatDecodeTest, ReadsTheIndexesOfLargeGroups) {
+  TempDir dir;
+  Options options = SmallSegments(8);
+  options.segment_bytes = 512 << 10;
+  options.buffer_bytes = 200 << 10;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  for (int i = 0; (*log)->stats().segments < 4; ++i) {
+    // Small groups, those that are just larger than an interval, and large ones.
+    for (int j = 0; j < i % 7 * 20; ++j) ASSERT_OK((*log)->Append(std::string(1000, 'x')));
+    ASSERT_OK((*log)->AppendDurable("last"));
+  }
+  ASSERT_OK((*log)->Close());
+  Decoded decoded = Decode(dir.path());
+  SKIP_WITHOUT_PYTHON(decoded);
+  EXPECT_EQ(decoded.status, 0);
+  EXPECT_EQ(decoded.indexes, 3);
+  EXPECT_GE(decoded.indexed_records, 10);
 }
 
 TEST(FormatDecodeTest, SeesDamage) {
