@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/str_cat.h"
 #include "engine/format.h"
 #include "engine/group_commit.h"
 
 namespace seawall {
-
 Lsn GroupCommit::AppendedLocked() const {
   const GroupBuffer* open = open_.load(std::memory_order_relaxed);
   return open != nullptr ? open->last_lsn() : closed_lsn_;
@@ -26,9 +26,19 @@ Lsn GroupCommit::TryAppend(std::string_view record) {
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline Lsn GroupCommit::TryAppendUntimed(std::string_view record) {
   GroupBuffer* buffer = open_.load(std::memory_order_acquire);
   GroupBuffer::Place place;
-  if (buffer == nullptr || !buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) {
-    return 0;
+  if (buffer == nullptr) return 0;
+  if (!buffer->TryReserveUnmarked(EncodedRecordBytes(record.size()), &place)) {
+    return TryAppendMarked(buffer, record);
   }
+  EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
+  buffer->Done(1);
+  return place.first_lsn;
+}
+
+// Apart, so that all the others have nothing to keep for it.
+Lsn GroupCommit::TryAppendMarked(GroupBuffer* buffer, std::string_view record) {
+  GroupBuffer::Place place;
+  if (!buffer->TryReserve(EncodedRecordBytes(record.size()), 1, &place)) return 0;
   buffer->Mark(place.to, EncodedRecordBytes(record.size()), place.first_lsn);
   EncodeRecord(record, place.first_lsn, 0, place.salt, place.to);
   buffer->Done(1);

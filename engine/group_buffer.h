@@ -9,8 +9,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/base/attributes.h"
-#include "absl/base/optimization.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
 #include "engine/segment.h"
@@ -50,7 +48,7 @@ class GroupBuffer {
   void Allocate(uint64_t buffer_bytes) {
     memory_ =
         AlignedBuffer(buffer_bytes + kSegmentHeaderBytes + kCursorAreaBytes + 2 * kBlockBytes);
-    marks_ = std::make_unique<MarkedRecord[]>(MarkOf(base() + memory_.size()) + 1);
+    marks_ = std::make_unique<MarkedRecord[]>(MarkOf(memory_.size()) + 1);
   }
 
   // Opens it, with a first reservation. Reservations end at `limit` in memory.
@@ -82,17 +80,33 @@ class GroupBuffer {
       }
     } while (!word_.compare_exchange_weak(word, word + (uint64_t{records} << kEndBits) + bytes,
                                           std::memory_order_acquire, std::memory_order_acquire));
-    // The fields stay as they are until Done().
-    *place = {memory_.data() + EndOf(word), group_.first_lsn + RecordsOf(word),
-              group_.segment->header.salt};
+    *place = PlaceAt(word);
     return true;
   }
-  // Before Done(), of each record: where it was put, its size there, and its LSN. Notes some.
-  void Mark(const char* at, uint64_t bytes, Lsn lsn) {
-    const uintptr_t from = reinterpret_cast<uintptr_t>(at);
-    if (ABSL_PREDICT_FALSE(((from ^ (from + bytes)) >> kMarkBits) != 0)) {
-      SetMarks(from, bytes, lsn);
-    }
+  // The same for a record that Mark() would pass over, as it would nearly all; false for another
+  // one, too.
+  bool TryReserveUnmarked(uint64_t bytes, Place* place) {
+    uint64_t word = word_.load(std::memory_order_acquire);
+    uint64_t next;
+    do {
+      next = word + (uint64_t{1} << kEndBits) + bytes;
+      if ((word & kClosed) != 0 || EndOf(word) + bytes > limit_.load(std::memory_order_relaxed) ||
+          // One look for both: the end passes a boundary, the number of records overflows.
+          ((word ^ next) & (kMarkMask | kEpochMask)) != 0) {
+        return false;
+      }
+    } while (!word_.compare_exchange_weak(word, next, std::memory_order_acquire,
+                                          std::memory_order_acquire));
+    *place = PlaceAt(word);
+    return true;
+  }
+  // Before Done(), of each record: where it was put, its size there, its LSN. Notes those that
+  // ForEachMark() gives.
+  void Mark(const char* to, uint64_t bytes, Lsn lsn) {
+    const uint64_t at = static_cast<uint64_t>(to - memory_.data());
+    const MarkedRecord record{static_cast<uint32_t>(lsn - group_.first_lsn),
+                              static_cast<uint32_t>(at)};
+    for (uint64_t i = MarkOf(at) + 1; i <= MarkOf(at + bytes); ++i) marks_[i] = record;
   }
   // `records` that were reserved are copied.
   void Done(uint32_t records) { copies_.Done(records); }
@@ -117,13 +131,12 @@ class GroupBuffer {
     uint32_t number = 0;  // in the group, from 0
     uint32_t at = 0;
   };
-  // After WaitForCopies(): calls `take` with a record of each kMarkBytes of the group, in order;
-  // with the same one again if that is longer. The first one is behind so much of the group at
-  // most, and so is each one and the end behind the end of the one before.
+  // After WaitForCopies(): calls `take` with a record for each boundary (kMarkBits) in the group, in
+  // order; with the same one again if several lie in it.
   template <typename Take>
   void ForEachMark(Take take) const {
-    const uint64_t last = MarkOf(base() + end());
-    for (uint64_t i = MarkOf(base() + group_.head + kGroupHeaderBytes) + 1; i <= last; ++i) {
+    const uint64_t last = MarkOf(end());
+    for (uint64_t i = MarkOf(group_.head + kGroupHeaderBytes) + 1; i <= last; ++i) {
       take(marks_[i]);
     }
   }
@@ -147,26 +160,25 @@ class GroupBuffer {
   static constexpr uint64_t kEpochUnit = uint64_t{1} << (kEndBits + kRecordBits);
   static constexpr uint64_t kClosed = uint64_t{1} << 63;
   static constexpr uint64_t kEpochMask = kClosed - kEpochUnit;
-  static_assert(kMaxBatchRecords < uint32_t{1} << kRecordBits);
+  static_assert(kMaxBatchRecords == (uint32_t{1} << kRecordBits) - 1);
 
   static uint64_t EndOf(uint64_t word) { return word & ((uint64_t{1} << kEndBits) - 1); }
   static uint32_t RecordsOf(uint64_t word) {
     return static_cast<uint32_t>(word >> kEndBits) & ((uint32_t{1} << kRecordBits) - 1);
   }
 
-  // Boundaries in memory, at addresses that are multiples of this: each one within the group has a
-  // record of its own that begins before it and ends at or behind it.
+  // Boundaries are at multiples of this in memory: each one within the group has a record of its
+  // own that begins before it and ends at or behind it.
   static constexpr int kMarkBits = 13;
+  static constexpr uint64_t kMarkMask =
+      (uint64_t{1} << kEndBits) - (uint64_t{1} << kMarkBits);  // of the word
 
-  uintptr_t base() const { return reinterpret_cast<uintptr_t>(memory_.data()); }
-  uint64_t MarkOf(uintptr_t address) const {
-    return (address >> kMarkBits) - (base() >> kMarkBits);
-  }
+  static uint64_t MarkOf(uint64_t at) { return at >> kMarkBits; }
 
-  ABSL_ATTRIBUTE_NOINLINE void SetMarks(uintptr_t from, uint64_t bytes, Lsn lsn) {
-    const MarkedRecord record{static_cast<uint32_t>(lsn - group_.first_lsn),
-                              static_cast<uint32_t>(from - base())};
-    for (uint64_t i = MarkOf(from) + 1; i <= MarkOf(from + bytes); ++i) marks_[i] = record;
+  // What was reserved by the exchange of this word. The fields stay as they are until Done().
+  Place PlaceAt(uint64_t word) {
+    return {memory_.data() + EndOf(word), group_.first_lsn + RecordsOf(word),
+            group_.segment->header.salt};
   }
 
   AlignedBuffer memory_;

@@ -110,6 +110,7 @@ class GroupCommit {
   using Clock = std::chrono::steady_clock;
 
   Lsn TryAppendUntimed(std::string_view record);
+  ABSL_ATTRIBUTE_NOINLINE static Lsn TryAppendMarked(GroupBuffer* buffer, std::string_view record);
   ABSL_ATTRIBUTE_NOINLINE Lsn TryAppendTimed(std::string_view record);
 
   // The result of trying to reserve.
