@@ -169,7 +169,7 @@ class GroupBuffer {
 
   // Boundaries are at multiples of this in memory: each one within the group has a record of its
   // own that begins before it and ends at or behind it.
-  static constexpr int kMarkBits = 13;
+  static constexpr int kMarkBits = 14;
   static constexpr uint64_t kMarkMask =
       (uint64_t{1} << kEndBits) - (uint64_t{1} << kMarkBits);  // of the word
 

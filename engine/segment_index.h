@@ -20,7 +20,7 @@ namespace seawall {
 inline constexpr uint64_t kIndexIntervalBytes = uint64_t{32} << 10;
 
 // Groups up to this have no entries for their records.
-inline constexpr uint64_t kSmallGroupBytes = uint64_t{8} << 10;
+inline constexpr uint64_t kSmallGroupBytes = uint64_t{16} << 10;
 
 // A group.
 struct IndexEntry {

@@ -70,6 +70,58 @@ TEST(GroupBufferTest, TakesSoManyRecords) {
   EXPECT_FALSE(buffer.TryReserve(16, 1, &place));
 }
 
+TEST(GroupBufferTest, TakesSoManyRecordsWithoutMarks) {
+  GroupBuffer buffer;
+  buffer.Allocate(kBufferBytes);
+  buffer.Open(GroupAt(1), kBufferBytes, 16, kMaxBatchRecords - 1);
+  GroupBuffer::Place place;
+  ASSERT_TRUE(buffer.TryReserveUnmarked(16, &place));
+  EXPECT_EQ(place.first_lsn, kMaxBatchRecords);
+  EXPECT_FALSE(buffer.TryReserveUnmarked(16, &place));
+  EXPECT_EQ(buffer.record_count(), kMaxBatchRecords);
+}
+
+// Records of all sizes: each boundary has the one that passes it, or ends at it.
+TEST(GroupBufferTest, MarksTheRecordsAtBoundaries) {
+  constexpr uint64_t kBoundary = 16 << 10;
+  constexpr uint64_t kEnd = 20 * kBoundary;
+  GroupBuffer buffer;
+  buffer.Allocate(kEnd);
+  for (uint64_t head : {uint64_t{0}, uint64_t{96}, kBoundary - kGroupHeaderBytes - 8}) {
+    for (uint64_t bytes : {uint64_t{16}, uint64_t{512}, uint64_t{1000}, 3 * kBoundary + 24}) {
+      const Lsn first = 1 + head + bytes;
+      GroupBuffer::Place place = buffer.Open(GroupAt(first, head), kEnd, bytes, 1);
+      std::vector<uint64_t> begins;
+      for (;;) {
+        const uint64_t at = static_cast<uint64_t>(place.to - buffer.memory());
+        begins.push_back(at);
+        buffer.Mark(place.to, bytes, place.first_lsn);
+        buffer.Done(1);
+        const bool crosses = (at + bytes) / kBoundary != (at + 2 * bytes) / kBoundary;
+        if (buffer.TryReserveUnmarked(bytes, &place)) {
+          ASSERT_FALSE(crosses) << at;
+        } else if (!buffer.TryReserve(bytes, 1, &place)) {
+          break;
+        } else {
+          ASSERT_TRUE(crosses) << at;
+        }
+      }
+      buffer.Close();
+      buffer.WaitForCopies();
+      uint64_t boundary = (head + kGroupHeaderBytes) / kBoundary * kBoundary;
+      buffer.ForEachMark([&](const GroupBuffer::MarkedRecord& record) {
+        boundary += kBoundary;
+        ASSERT_LT(record.number, begins.size());
+        EXPECT_EQ(record.at, begins[record.number]);
+        EXPECT_LT(record.at, boundary);
+        EXPECT_GE(record.at + bytes, boundary);
+      });
+      EXPECT_EQ(boundary, buffer.end() / kBoundary * kBoundary);
+      buffer.Drained();
+    }
+  }
+}
+
 // The epoch goes round after 4096 openings, and must not carry into its neighbours.
 TEST(GroupBufferTest, IsOpenedAgainAndAgain) {
   GroupBuffer buffer;
