@@ -194,6 +194,8 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   }
   segments_.push_back(RefOf(*fresh.segment));
   segments_.back().pin = std::make_shared<int>(0);
+  durable_generation_ = fresh.segment->header.generation;
+  if (std::exchange(trim_awaits_sync_, false)) trim_due_ = true;
   if (kept.empty()) first_generation_ = fresh.segment->header.generation;
   prepared_.clear();
   current_ = 0;

@@ -26,9 +26,6 @@ absl::Status SegmentStore::TrimBefore(Lsn lsn) {
 absl::Status SegmentStore::GiveUp() {
   LearnAges();
   MutexLock control_lock(&control_mutex_);
-  // Not beyond the segment of the last sync: a later one was begun, but its header is not known to
-  // be durable, and without it the log would have no segment at all.
-  const uint64_t durable_generation = callbacks_.durable_point().generation;
   {
     MutexLock lock(&mutex_);
     trim_at_ = Clock::time_point::max();
@@ -36,7 +33,9 @@ absl::Status SegmentStore::GiveUp() {
     size_t count = 0;
     trim_awaits_sync_ = false;
     while (count + 1 < segments_.size() && segments_[count].last_lsn < limit) {
-      trim_awaits_sync_ = segments_[count + 1].generation > durable_generation;
+      // Not beyond the segment of the last sync: a later one was begun, but its header is not known
+      // to be durable, and without it the log would have no segment at all.
+      trim_awaits_sync_ = segments_[count + 1].generation > durable_generation_;
       if (trim_awaits_sync_) break;
       ++count;
     }
@@ -82,13 +81,11 @@ absl::Status SegmentStore::RemoveTrimmed() {
       if (free && recycle.names.empty() && MayPrepare() && Spares() < spares) {
         recycle = std::move(file);
         generation = next_generation_++;
-        ++stats_.segments_recycled;
       } else if (free && MayPrepare() && Spares() + 1 < spares) {
         break;  // in the next job
       } else {
         file.pin = std::move(segment.pin);
         gone.push_back(std::move(file));
-        ++stats_.segments_unlinked;
       }
       trimmed_.pop_front();
     }
@@ -102,6 +99,8 @@ absl::Status SegmentStore::RemoveTrimmed() {
     if (file.ok()) {
       absl::Status status = AddSpare(std::move(*file), allocated_bytes, recycle.file_bytes);
       if (!status.ok()) return status;
+      MutexLock lock(&mutex_);
+      ++stats_.segments_recycled;
     } else {
       // A rename may take space; an unlink gives some.
       recycle.names.push_back(SegmentName(generation));
@@ -124,6 +123,7 @@ absl::Status SegmentStore::Remove(std::vector<Gone> gone) {
     }
     if (there) continue;  // and counts, until the next open removes it
     MutexLock lock(&mutex_);
+    ++stats_.segments_unlinked;
     const std::weak_ptr<const int> readers = file.pin;
     file.pin.reset();
     if (readers.expired()) {

@@ -32,10 +32,8 @@ Lsn SegmentStore::HoldFirst(HoldKind kind, const std::string& name) {
 
 void SegmentStore::HoldBehind(HoldKind kind, const std::string& name, uint64_t generation) {
   MutexLock lock(&mutex_);
-  const auto next = std::upper_bound(
-      segments_.begin(), segments_.end() - 1, generation,
-      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
-  NoteLetGo(holds_.Set(kind, name, next->base_lsn));
+  const size_t next = std::min(FirstAbove(generation), segments_.size() - 1);
+  NoteLetGo(holds_.Set(kind, name, segments_[next].base_lsn));
 }
 
 void SegmentStore::ReleaseHold(HoldKind kind, const std::string& name) {

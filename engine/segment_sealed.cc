@@ -13,7 +13,8 @@ namespace seawall {
 void SegmentStore::NoteDurable(uint64_t generation) {
   MutexLock lock(&mutex_);
   durable_generation_ = generation;
-  if (!busy_ && MayWriteIndex()) work_.NotifyOne();
+  if (std::exchange(trim_awaits_sync_, false)) trim_due_ = true;
+  if (!busy_ && (trim_due_ || MayWriteIndex())) work_.NotifyOne();
 }
 
 bool SegmentStore::MayWriteIndex() const {
@@ -62,13 +63,19 @@ void SegmentStore::WriteIndex() {
 
 std::optional<SegmentRef> SegmentStore::NextSealed(uint64_t generation) const {
   MutexLock lock(&mutex_);
-  auto next = std::upper_bound(
-      segments_.begin(), segments_.end(), generation,
-      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
-  if (next == segments_.end() || !next->sealed() || next->generation > last_sealed_) {
+  const size_t next = FirstAbove(generation);
+  if (next == segments_.size() || !segments_[next].sealed() ||
+      segments_[next].generation > last_sealed_) {
     return std::nullopt;
   }
-  return *next;
+  return segments_[next];
+}
+
+size_t SegmentStore::FirstAbove(uint64_t generation) const {
+  const auto above = std::upper_bound(
+      segments_.begin(), segments_.end(), generation,
+      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
+  return static_cast<size_t>(above - segments_.begin());
 }
 
 void SegmentStore::SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes) {

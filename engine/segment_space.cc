@@ -214,7 +214,6 @@ uint64_t SegmentStore::NoteFill(uint64_t end) {
   // Steps are no smaller than this, so that the thread is told in time and not for each record.
   const uint64_t next = end + std::min<uint64_t>(options_.segment_bytes / 16, uint64_t{64} << 10);
   note_from_.store(next, std::memory_order_relaxed);
-  if (trim_awaits_sync_) trim_due_ = true;
   if (!busy_ && NextJob() != Job::kNone) work_.NotifyOne();
   return next;
 }

@@ -44,6 +44,7 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     allocated_ = allocated;
     trim_due_ = options_.retain_bytes > 0 || options_.retain_micros > 0;
     first_generation_ = log.control.first_generation;
+    durable_generation_ = file->header.generation;
     next_generation_ = file->header.generation + 1;
   }
   thread_ = std::thread([this] { Run(); });

@@ -36,8 +36,7 @@ struct DurablePoint {
 };
 
 struct SegmentStoreCallbacks {
-  // A segment was sealed, and is as it will stay. Called by the thread, without the store's locks.
-  // May be empty.
+  // A segment was sealed, and is as it will stay. Called without the store's locks. May be empty.
   std::function<void()> on_sealed;
   // What CONTROL may say. Called without the store's locks.
   std::function<DurablePoint()> durable_point;
@@ -89,7 +88,8 @@ class SegmentStore {
   void Begin(const WritableSegment& segment, std::shared_ptr<WritableSegment> predecessor,
              uint64_t predecessor_end, uint64_t predecessor_digest);
 
-  // A sync covers the header of `generation`: its predecessor's index may be written.
+  // A sync covers the header of `generation`: its predecessor's index may be written, and it may be
+  // trimmed.
   void NoteDurable(uint64_t generation);
 
   // ---- For everybody
@@ -120,8 +120,8 @@ class SegmentStore {
   //   OutOfRange  `lsn` is below the first record that is kept, which is named; nothing changes.
   // A truncation moves holds that are above its end to its end; a reset, to its first record.
   absl::Status SetHold(HoldKind kind, const std::string& name, Lsn lsn);
-  // Takes it, or moves it, to the first record of the first segment behind `generation`, which is not
-  // above the last one's: in one step, whatever was truncated meanwhile.
+  // Takes it, or moves it, to the first record of the first segment behind `generation`, which is
+  // not above the last one's: in one step, whatever was truncated meanwhile.
   void HoldBehind(HoldKind kind, const std::string& name, uint64_t generation);
   // Takes it on all that is kept, and returns the first record of that.
   Lsn HoldFirst(HoldKind kind, const std::string& name);
@@ -188,6 +188,8 @@ class SegmentStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of files that are about to go.
   void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The index in segments_ of the first above `generation`; their number if there is none.
+  size_t FirstAbove(uint64_t generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::deque<SegmentRef>::iterator FindSegment(uint64_t generation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -315,6 +315,19 @@ TEST(BackupLiveTest, RunsBesideAppendsRolloversAndTrims) {
   EXPECT_GT(log->first_lsn(), 8u);
 }
 
+TEST(BackupLiveTest, ASegmentThatACopySharesIsNotRecycled) {
+  TempDir dir;
+  NameWatch names(FileSystem::Posix());
+  auto log = MustOpen(dir / "log", SmallOptions(&names));
+  Append(log.get(), 14);
+  BackupOptions options;
+  options.hard_links = true;
+  ASSERT_OK(BackupDirectory(dir / "log", dir / "copy", options));
+  ASSERT_OK(log->TrimBefore(9));
+  for (uint64_t generation : {1, 2}) names.AwaitGone(dir / "log/" + SegmentName(generation));
+  EXPECT_EQ(log->stats().segments_recycled, 0u);
+}
+
 // Calls `opened` when a file of a log is opened, before it is.
 class OpenHook : public ForwardingFileSystem {
  public:

@@ -127,6 +127,26 @@ TEST_F(HoldTest, ATruncationTakesHoldsAndWishesBackToItsEnd) {
   EXPECT_LE(store().first_lsn(), cut + 1) << "the wish was for the records that were cut";
 }
 
+// The segment behind is begun, but not durable; what makes it so is all that happens then.
+TEST(HoldMovedTest, ATrimThatWaitsForASyncGoesOnWithIt) {
+  TempDir dir;
+  NameWatch watch(FileSystem::Posix());
+  StoreUnderTest log(&watch, dir.path(), SmallOptions());
+  Lsn last = 0;
+  for (Stats stats; stats.segments < 2; log.store.AddStats(&stats)) {
+    absl::StatusOr<Lsn> lsn = log.Append(std::string(kRecordBytes, 'r'));
+    ASSERT_OK(lsn);
+    last = *lsn;
+    ASSERT_OK(log.WaitWritten(last));
+  }
+  const std::string first = log.store.Locate(1)->path;
+  ASSERT_OK(log.store.TrimBefore(last));
+  EXPECT_EQ(log.store.first_lsn(), 1u);
+  ASSERT_OK(log.WaitDurable(last));
+  watch.AwaitGone(first);
+  EXPECT_EQ(log.store.first_lsn(), last);
+}
+
 // The hold lets go of a segment that is not the first one, for the first one is just being given
 // up.
 TEST(HoldMovedTest, WhileTheFirstSegmentIsBeingGivenUp) {

@@ -52,6 +52,7 @@ class StoreUnderTest {
     return last;
   }
   absl::Status WaitWritten(Lsn lsn) { return commit_.Wait(lsn, Durability::kWritten); }
+  absl::Status WaitDurable(Lsn lsn) { return commit_.Wait(lsn, Durability::kDurable); }
   absl::Status TruncateAfter(Lsn lsn) { return commit_.TruncateAfter(lsn); }
 
   SegmentStore store;
