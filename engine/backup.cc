@@ -1,6 +1,5 @@
 #include "engine/backup.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -10,20 +9,6 @@
 
 namespace seawall {
 namespace {
-
-// A writer that trims away what is being copied does so at the front, and a backup is faster than
-// that, or will never be.
-constexpr int kAttempts = 5;
-
-// True if a segment of `plan` is not part of the log any more.
-bool Overtaken(const RecoveryPlan& plan, const absl::StatusOr<RecoveryPlan>& now) {
-  if (!now.ok()) return false;
-  return std::any_of(plan.segments.begin(), plan.segments.end(), [&](const SegmentRef& segment) {
-    return std::none_of(now->segments.begin(), now->segments.end(), [&](const SegmentRef& other) {
-      return other.generation == segment.generation && other.salt == segment.salt;
-    });
-  });
-}
 
 absl::Status CheckRange(const RecoveryReport& log, Lsn to_lsn) {
   if (to_lsn + 1 >= log.first_lsn && to_lsn <= log.last_lsn) return absl::OkStatus();
@@ -43,12 +28,12 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     // A name that a segment got after CONTROL had said that it was trimmed may have come too late
     // for RecycleSegment() to see it.
     copy.before_commit = [&] {
-      return Overtaken(*plan, PlanReadOnly(copy.fs, directory))
+      return Overtaken(plan->segments, PlanReadOnly(copy.fs, directory))
                  ? absl::DataLossError("a segment was trimmed while it was linked")
                  : absl::OkStatus();
     };
   }
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kCopyAttempts; ++attempt) {
     if (!plan.ok()) return plan.status();
     copy.to_lsn = to_lsn.value_or(plan->report.last_lsn);
     absl::Status status = CheckRange(plan->report, copy.to_lsn);
@@ -60,11 +45,11 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     absl::StatusOr<BackupReport> report = CopyLog(copy, destination);
     if (!absl::IsNotFound(report.status()) && !absl::IsDataLoss(report.status())) return report;
     absl::StatusOr<RecoveryPlan> now = PlanReadOnly(copy.fs, directory);
-    if (!Overtaken(*plan, now)) return report.status();
+    if (!Overtaken(plan->segments, now)) return report.status();
     plan = std::move(now);
   }
   return absl::OutOfRangeError(absl::StrCat("back up ", directory, ": overtaken by trims ",
-                                            kAttempts, " times; the log begins at record ",
+                                            kCopyAttempts, " times; the log begins at record ",
                                             plan.ok() ? plan->report.first_lsn : 0));
 }
 

@@ -236,6 +236,15 @@ void Copier::Undo() {
 
 }  // namespace
 
+bool Overtaken(const std::vector<SegmentRef>& segments, const absl::StatusOr<RecoveryPlan>& now) {
+  if (!now.ok()) return false;
+  return std::any_of(segments.begin(), segments.end(), [&](const SegmentRef& segment) {
+    return std::none_of(now->segments.begin(), now->segments.end(), [&](const SegmentRef& other) {
+      return other.generation == segment.generation && other.salt == segment.salt;
+    });
+  });
+}
+
 absl::StatusOr<BackupReport> CopyLog(const LogCopy& copy, const std::string& destination) {
   return Copier(copy, destination).Run();
 }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "engine/cursor_table.h"
 #include "engine/format.h"
+#include "engine/recovery_plan.h"
 #include "engine/segment.h"
 #include "seawall/backup.h"
 #include "seawall/file_system.h"
@@ -41,6 +42,13 @@ struct LogCopy {
 // CONTROL is written, under another name first: the commit point. Removes what it made when it
 // fails. NotFound or DataLoss also if a segment went, or was written again, meanwhile.
 absl::StatusOr<BackupReport> CopyLog(const LogCopy& copy, const std::string& destination);
+
+// A writer that trims away what is being copied does so at the front, and a copy is faster than
+// that, or will never be.
+inline constexpr int kCopyAttempts = 5;
+
+// True if one of `segments` is not part of the log any more, which is `now`.
+bool Overtaken(const std::vector<SegmentRef>& segments, const absl::StatusOr<RecoveryPlan>& now);
 
 }  // namespace seawall
 

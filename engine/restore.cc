@@ -40,6 +40,10 @@ class Restorer {
         options_(options) {}
 
   absl::StatusOr<BackupReport> Run(const std::string& destination);
+  // True if the live log has given up meanwhile what Run() wanted of it: the archive has that now.
+  bool IsOvertaken() const {
+    return !live_segments_.empty() && Overtaken(live_segments_, PlanReadOnly(fs_, live_));
+  }
 
  private:
   absl::Status ListArchive();
@@ -58,6 +62,7 @@ class Restorer {
   const std::string& live_;
   const RestoreOptions& options_;
   std::vector<uint64_t> generations_;  // in the archive, ascending
+  std::vector<SegmentRef> live_segments_;
   LogCopy copy_;
   SegmentHeader oldest_;  // of the first of copy_.segments
 };
@@ -72,7 +77,9 @@ absl::Status Restorer::ListArchive() {
     }
   }
   std::sort(generations_.begin(), generations_.end());
-  if (!generations_.empty()) copy_.fresh_generation = generations_.back() + 1;
+  if (!generations_.empty()) {
+    copy_.fresh_generation = std::max(copy_.fresh_generation, generations_.back() + 1);
+  }
   return absl::OkStatus();
 }
 
@@ -95,8 +102,9 @@ absl::Status Restorer::TakeLive() {
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, live_);
   if (!plan.ok()) return plan.status();
   copy_.log_id = plan->control.log_id;
-  copy_.fresh_generation = std::max(copy_.fresh_generation, plan->next_generation);
+  copy_.fresh_generation = plan->next_generation;
   if (plan->has_cursors) copy_.cursors = std::move(plan->cursors);
+  live_segments_ = plan->segments;
   copy_.segments = std::move(plan->segments);
   absl::StatusOr<SegmentFile> oldest =
       ReadSegmentFile(fs_, live_, copy_.segments.front().generation, &copy_.log_id);
@@ -204,8 +212,10 @@ absl::StatusOr<Lsn> Restorer::FindEnd() {
 }
 
 absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
-  absl::Status status = ListArchive();
-  if (status.ok()) status = live_.empty() ? TakeNewestArchived() : TakeLive();
+  // The live log first: what it gives up from then on is in the archive already.
+  absl::Status status = live_.empty() ? absl::OkStatus() : TakeLive();
+  if (status.ok()) status = ListArchive();
+  if (status.ok() && live_.empty()) status = TakeNewestArchived();
   if (status.ok()) status = WalkBack();
   if (status.ok() && live_.empty()) status = TakeArchivedCursors();
   if (!status.ok()) return status;
@@ -222,7 +232,12 @@ absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
 absl::StatusOr<BackupReport> RestoreLog(const std::string& archive, const std::string& live,
                                         const std::string& destination,
                                         const RestoreOptions& options) {
-  return Restorer(archive, live, options).Run(destination);
+  for (int attempt = 1;; ++attempt) {
+    Restorer restorer(archive, live, options);
+    absl::StatusOr<BackupReport> report = restorer.Run(destination);
+    const bool doubtful = absl::IsNotFound(report.status()) || absl::IsDataLoss(report.status());
+    if (!doubtful || attempt == kCopyAttempts || !restorer.IsOvertaken()) return report;
+  }
 }
 
 }  // namespace seawall

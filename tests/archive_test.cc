@@ -4,11 +4,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +20,7 @@
 #include "seawall/backup.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
+#include "tests/forwarding_file_system.h"
 #include "tests/test_util.h"
 #include "tests/watchdog.h"
 
@@ -306,6 +309,41 @@ TEST_F(ArchiveTest, RestoresArchivedAndLiveSegmentsUpToAnyLsn) {
   ExpectLog(out_, 1, archived);
   EXPECT_TRUE(
       Fails(RestoreLog(archive_, "", out_), absl::StatusCode::kFailedPrecondition, {"empty one"}));
+}
+
+// Calls `then` once, when the directory has been listed.
+class ListHook : public ForwardingFileSystem {
+ public:
+  ListHook(std::string directory, std::function<void()> then)
+      : ForwardingFileSystem(FileSystem::Posix()),
+        directory_(std::move(directory)),
+        then_(std::move(then)) {}
+  int List(const std::string& directory, std::vector<std::string>* names) override {
+    const int error = ForwardingFileSystem::List(directory, names);
+    if (directory == directory_ && then_) std::exchange(then_, nullptr)();
+    return error;
+  }
+
+ private:
+  const std::string directory_;
+  std::function<void()> then_;
+};
+
+TEST_F(ArchiveTest, ARestoreThatIsOvertakenByATrimBeginsAgain) {
+  NameWatch names(FileSystem::Posix());
+  auto log = MustOpen(WithHook(&names));
+  hook_.FailNext(1 << 30);
+  Append(log.get(), 14);
+  ListHook hook(archive_, [&] {
+    hook_.FailNext(0);
+    while (log->stats().segments_archived < 3) std::this_thread::yield();
+    ASSERT_OK(log->TrimBefore(13));
+    for (uint64_t generation : {1, 2, 3}) names.AwaitGone(log_ + "/" + SegmentName(generation));
+  });
+  RestoreOptions options;
+  options.file_system = &hook;
+  ASSERT_OK(RestoreLog(archive_, log_, out_, options));
+  ExpectLog(out_, 1, 14);
 }
 
 TEST_F(ArchiveTest, RestoresUpToATime) {

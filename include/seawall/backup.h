@@ -83,7 +83,7 @@ struct RestoreOptions {
 // Makes a log in `destination` (as BackupDirectory does) of the segments that Options::archive
 // has copied to the directory `archive` under their own names, and of the log in `live`, which has
 // those that are not archived yet; without it (empty), of the archived ones. `live` is only read
-// and may have a writer.
+// and may have a writer; if that trims what is being copied, all begins again, some times.
 //
 // The newest segment says which one is before it, where that ends, and with which digest, and so
 // on: segments that a truncation or a recovery has replaced are not looked at, and one that is
