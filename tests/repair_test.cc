@@ -362,6 +362,23 @@ TEST_F(RepairCommandTest, RenumberedRecordsAreOneLog) {
   EXPECT_EQ(RunTool({"verify", new_}).code, 0);
 }
 
+TEST_F(RepairCommandTest, RecordsMayBeLongerThanTheDefaultsTake) {
+  Options options;
+  options.buffer_bytes = 8 << 20;
+  options.max_record_bytes = 6 << 20;
+  auto log = Log::Open(log_, options);
+  ASSERT_TRUE(log.ok()) << log.status();
+  for (size_t bytes : {3 << 20, 2000, 5 << 20}) {
+    payloads_.push_back(std::string(bytes, static_cast<char>('a' + payloads_.size())));
+    ASSERT_TRUE((*log)->AppendDurable(payloads_.back()).ok());
+  }
+  ASSERT_TRUE((*log)->Close().ok());
+  Spoil(payloads_[1]);
+  const Outcome outcome = Repair({"--renumber"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_TRUE(RunTool({"dump", "--raw", new_}).out == payloads_[0] + payloads_[2]);
+}
+
 TEST_F(RepairCommandTest, FlippedBitIsCorrectedAndSaid) {
   Append({100, 200, 300});
   const auto files = ReadFiles(log_);

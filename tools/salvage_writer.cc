@@ -1,14 +1,11 @@
 #include "tools/salvage_writer.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/control_file.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
-#include "engine/segment.h"
-#include "seawall/file_system.h"
 
 namespace seawall {
 namespace {
@@ -26,43 +23,20 @@ Options WriterOptions(uint64_t unit_bytes) {
   return options;
 }
 
-// An empty log that begins at `first_lsn`, as one that was trimmed does.
-absl::Status CreateLog(const std::string& directory, const Options& options, Lsn first_lsn) {
-  FileSystem* const fs = FileSystem::Posix();
-  const int error = fs->MakeDirectory(directory);
-  if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
-  absl::Status status = SyncDirectory(fs, ParentDirectory(directory));
-  if (!status.ok()) return status;
-  SegmentHeader header;
-  header.log_id = {RandomU64(), RandomU64()};
-  header.generation = 1;
-  header.base_lsn = first_lsn;
-  header.durable_lsn = first_lsn - 1;
-  absl::StatusOr<FreshSegment> fresh = PrepareFresh(fs, directory, options, header, nullptr);
-  if (!fresh.ok()) return fresh.status();
-  status = CommitFresh(options, *fresh);
-  if (!status.ok()) return status;
-  ControlBlock control;
-  control.log_id = header.log_id;
-  control.first_generation = control.tail_generation = header.generation;
-  control.durable_lsn = first_lsn - 1;
-  control.entries = {{header.generation, fresh->segment->header.salt, fresh->allocated_bytes}};
-  return ControlFile::Create(fs, directory, control).status();
-}
-
 }  // namespace
+
+SalvageWriter::SalvageWriter(std::string directory, bool renumber)
+    : directory_(std::move(directory)), renumber_(renumber), options_(WriterOptions(0)) {}
 
 absl::Status SalvageWriter::OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) {
   uint64_t bytes = 0;
   for (std::string_view record : records) bytes += EncodedRecordBytes(record.size());
-  const bool large = bytes > options_.MaxBatchBytes();
-  if (large) options_ = WriterOptions(bytes);
   absl::Status status;
-  if (first_lsn != next_source_lsn_ || log_ == nullptr) {
-    status = Begin(first_lsn);
-  } else if (large) {
+  if (bytes > options_.MaxBatchBytes()) {
+    options_ = WriterOptions(bytes);
     status = Close();
   }
+  if (status.ok() && first_lsn != next_source_lsn_) status = Begin(first_lsn);
   if (status.ok() && log_ == nullptr) status = Open();
   if (!status.ok()) return status;
   absl::StatusOr<Lsn> last;
@@ -91,17 +65,17 @@ absl::Status SalvageWriter::OnRecords(Lsn first_lsn, const std::vector<std::stri
 // A run of records, in a log of its own unless they are renumbered.
 absl::Status SalvageWriter::Begin(Lsn first_lsn) {
   if (renumber_ && !runs_.empty()) {
-    runs_.push_back({directory_, log_->appended_lsn() + 1, first_lsn, 0});
+    const Lsn next_lsn = runs_.back().first_lsn + runs_.back().records;
+    runs_.push_back({directory_, next_lsn, first_lsn, 0});
     return absl::OkStatus();
   }
   absl::Status status = Close();
   if (!status.ok()) return status;
   const std::string directory =
       runs_.empty() ? directory_ : JoinPath(directory_, absl::StrCat("from-", first_lsn));
-  status = CreateLog(directory, options_, first_lsn);
-  if (!status.ok()) return status;
   runs_.push_back({directory, first_lsn, first_lsn, 0});
-  return Open();
+  status = Open();
+  return status.ok() && first_lsn != kFirstLsn ? log_->Reset(first_lsn) : status;
 }
 
 // The log of the last run.

@@ -28,8 +28,7 @@ struct SalvagedRun {
 // `renumber` there is one log, and records behind a gap get other LSNs.
 class SalvageWriter : public SalvageSink {
  public:
-  SalvageWriter(std::string directory, bool renumber)
-      : directory_(std::move(directory)), renumber_(renumber) {}
+  SalvageWriter(std::string directory, bool renumber);
 
   absl::Status OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) override;
   // Makes all durable. Without any record, the log is empty and begins at `first_lsn`; with
