@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/checksum.h"
 #include "engine/file_io.h"
+#include "engine/little_endian.h"
 
 namespace seawall {
 namespace {
@@ -15,25 +16,13 @@ constexpr uint64_t kEntriesOffset = 32;
 constexpr uint64_t kEntryBytes = 16 + kMaxCursorNameBytes;
 static_assert(kEntriesOffset + kMaxCursors * kEntryBytes <= kCursorSlotBytes);
 
-template <typename T>
-void Put(char* to, T value) {
-  for (size_t i = 0; i < sizeof(T); ++i) to[i] = static_cast<char>(value >> (8 * i));
-}
-
-template <typename T>
-T Get(const char* from) {
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value |= T{static_cast<unsigned char>(from[i])} << (8 * i);
-  return value;
-}
-
 uint64_t SlotChecksum(const char* slot, uint64_t salt, uint64_t file_offset) {
   return PositionedChecksum(slot + 8, kCursorSlotBytes - 8, salt, file_offset);
 }
 
 bool DecodeEntry(const char* from, CursorPosition* cursor) {
-  cursor->lsn = Get<uint64_t>(from);
-  const uint32_t name_bytes = Get<uint32_t>(from + 8);
+  cursor->lsn = GetU64(from);
+  const uint32_t name_bytes = GetU32(from + 8);
   if (name_bytes > kMaxCursorNameBytes || cursor->lsn >= kMaxNumber) return false;
   cursor->name.assign(from + 16, name_bytes);
   return CheckCursorName(cursor->name).ok();
@@ -65,16 +54,16 @@ absl::Status CheckCursorName(std::string_view name) {
 void EncodeCursorSlot(const CursorTable& table, uint64_t salt, char* slot) {
   std::memset(slot, 0, kCursorSlotBytes);
   std::memcpy(slot + 8, kCursorMagic, sizeof(kCursorMagic));
-  Put(slot + 12, static_cast<uint32_t>(table.cursors.size()));
-  Put(slot + 16, table.sequence);
+  PutU32(slot + 12, static_cast<uint32_t>(table.cursors.size()));
+  PutU64(slot + 16, table.sequence);
   char* to = slot + kEntriesOffset;
   for (const CursorPosition& cursor : table.cursors) {
-    Put(to, cursor.lsn);
-    Put(to + 8, static_cast<uint32_t>(cursor.name.size()));
+    PutU64(to, cursor.lsn);
+    PutU32(to + 8, static_cast<uint32_t>(cursor.name.size()));
     std::memcpy(to + 16, cursor.name.data(), cursor.name.size());
     to += kEntryBytes;
   }
-  Put(slot, SlotChecksum(slot, salt, CursorSlotOffset(table.sequence)));
+  PutU64(slot, SlotChecksum(slot, salt, CursorSlotOffset(table.sequence)));
 }
 
 void EncodeCursorArea(CursorTable table, uint64_t salt, char* area) {
@@ -86,11 +75,11 @@ void EncodeCursorArea(CursorTable table, uint64_t salt, char* area) {
 
 bool DecodeCursorSlot(const char* slot, uint64_t salt, uint64_t file_offset, CursorTable* table) {
   if (std::memcmp(slot + 8, kCursorMagic, sizeof(kCursorMagic)) != 0 ||
-      Get<uint64_t>(slot) != SlotChecksum(slot, salt, file_offset)) {
+      GetU64(slot) != SlotChecksum(slot, salt, file_offset)) {
     return false;
   }
-  const uint32_t count = Get<uint32_t>(slot + 12);
-  table->sequence = Get<uint64_t>(slot + 16);
+  const uint32_t count = GetU32(slot + 12);
+  table->sequence = GetU64(slot + 16);
   table->cursors.clear();
   if (count > kMaxCursors || table->sequence >= kMaxNumber) return false;
   for (uint32_t i = 0; i < count; ++i) {

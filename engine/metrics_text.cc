@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/utf8.h"
 
 namespace seawall {
 namespace {
@@ -36,30 +37,10 @@ std::string LabelName(std::string_view name) {
   return good.empty() || good == "le" ? "_" + good : good;
 }
 
-// The length of the UTF-8 character at the begin of `text`; 0 if there is none. Overlong forms,
-// surrogates and what is above U+10FFFF are none.
-size_t CharacterBytes(std::string_view text) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4) return 0;
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (first == 0xe0 && byte(1) < 0xa0) return 0;
-  if (first == 0xed && byte(1) > 0x9f) return 0;
-  if (first == 0xf0 && byte(1) < 0x90) return 0;
-  if (first == 0xf4 && byte(1) > 0x8f) return 0;
-  return bytes;
-}
-
 std::string Escaped(std::string_view value) {
   std::string text;
   while (!value.empty()) {
-    const size_t bytes = CharacterBytes(value);
+    const size_t bytes = Utf8CharacterBytes(value);
     if (bytes == 0) {
       text += '?';
     } else if (value[0] == '\n') {

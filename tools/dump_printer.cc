@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/little_endian.h"
 #include "tools/json.h"
 
 namespace seawall {
@@ -85,13 +86,7 @@ class JsonPrinter : public Printer {
                  {"offset", offset},
                  {"bytes", record.payload.size()},
                  {"batch_continues", record.batch_continues}};
-    if (hex_) {
-      json["payload_hex"] = HexBytes(record.payload);
-    } else if (IsUtf8(record.payload)) {
-      json["payload"] = std::string(record.payload);
-    } else {
-      json["payload_base64"] = Base64Bytes(record.payload);
-    }
+    SetPayload(record.payload, hex_, &json);
     output_->WriteLine(ToLine(json));
   }
   bool OnProblem(const Problem& problem) override {
@@ -115,9 +110,7 @@ class RawPrinter : public Printer {
   void OnRecord(const SegmentRef&, const Record& record, uint64_t) override {
     if (framing_ == Framing::kLengthPrefix) {
       char length[4];
-      for (size_t i = 0; i < sizeof(length); ++i) {
-        length[i] = static_cast<char>(record.payload.size() >> (8 * i));
-      }
+      PutU32(length, static_cast<uint32_t>(record.payload.size()));
       output_->Write(std::string_view(length, sizeof(length)));
     }
     output_->Write(record.payload);

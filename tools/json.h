@@ -3,6 +3,7 @@
 #define SEAWALL_TOOLS_JSON_H_
 
 #include <string>
+#include <string_view>
 
 #include "engine/segment.h"
 #include "nlohmann/json.hpp"
@@ -14,6 +15,9 @@ using Json = nlohmann::ordered_json;
 
 // One line, without its newline. A path may hold any bytes: those that are not UTF-8 are replaced.
 std::string ToLine(const Json& json);
+
+// As "payload" if it is UTF-8, else as "payload_base64"; with `hex` as "payload_hex".
+void SetPayload(std::string_view payload, bool hex, Json* json);
 
 Json ToJson(const SegmentRef& segment);
 Json ToJson(const Problem& problem);

@@ -13,28 +13,13 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "engine/utf8.h"
 
 namespace seawall {
 namespace {
 
 absl::string_view View(std::string_view bytes) {
   return absl::string_view(bytes.data(), bytes.size());
-}
-
-// The length of the UTF-8 sequence that begins `bytes`; 0 if none does.
-size_t Utf8SequenceBytes(std::string_view bytes) {
-  const auto byte = [bytes](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t size = lead >= 0xc2 && lead < 0xe0 ? 2 : lead < 0xe0 ? 0 : lead < 0xf0 ? 3 : 4;
-  if (size == 0 || lead > 0xf4 || bytes.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
-  const bool surrogate = lead == 0xed && byte(1) >= 0xa0;
-  const bool too_large = lead == 0xf4 && byte(1) >= 0x90;
-  return overlong || surrogate || too_large ? 0 : size;
 }
 
 }  // namespace
@@ -110,7 +95,7 @@ std::string Base64Bytes(std::string_view bytes) { return absl::Base64Escape(View
 
 bool IsUtf8(std::string_view bytes) {
   while (!bytes.empty()) {
-    const size_t size = Utf8SequenceBytes(bytes);
+    const size_t size = Utf8CharacterBytes(bytes);
     if (size == 0) return false;
     bytes.remove_prefix(size);
   }

@@ -8,20 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/file_io.h"
+#include "engine/little_endian.h"
 
 namespace seawall {
 namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
 constexpr size_t kPrefixBytes = 4;
-
-uint32_t GetLength(std::string_view prefix) {
-  uint32_t length = 0;
-  for (size_t i = 0; i < kPrefixBytes; ++i) {
-    length |= uint32_t{static_cast<unsigned char>(prefix[i])} << (8 * i);
-  }
-  return length;
-}
 
 }  // namespace
 
@@ -53,7 +46,7 @@ bool RecordInput::Next(std::string_view* record) {
 bool RecordInput::Drained() const {
   const std::string_view rest = std::string_view(buffer_).substr(at_);
   if (framing_ == Framing::kLines) return rest.find('\n') == std::string_view::npos;
-  return rest.size() < kPrefixBytes || rest.size() - kPrefixBytes < GetLength(rest);
+  return rest.size() < kPrefixBytes || rest.size() - kPrefixBytes < GetU32(rest.data());
 }
 
 bool RecordInput::Cut(std::string_view* record) {
@@ -77,7 +70,7 @@ bool RecordInput::CutLine(std::string_view rest, std::string_view* record) {
 
 bool RecordInput::CutPrefixed(std::string_view rest, std::string_view* record) {
   if (rest.size() < kPrefixBytes) return false;
-  const uint32_t length = GetLength(rest);
+  const uint32_t length = GetU32(rest.data());
   if (length > max_record_bytes_) return Stop(TooLong(length, ""));
   if (rest.size() - kPrefixBytes < length) return false;
   *record = rest.substr(kPrefixBytes, length);
@@ -93,7 +86,7 @@ bool RecordInput::CutLast(std::string_view* record) {
         name_, ": record ", records_ + 1, " is cut short: expected ",
         rest.size() < kPrefixBytes
             ? absl::StrCat(kPrefixBytes, " bytes of length, found ", rest.size())
-            : absl::StrCat(GetLength(rest), " bytes, found ", rest.size() - kPrefixBytes),
+            : absl::StrCat(GetU32(rest.data()), " bytes, found ", rest.size() - kPrefixBytes),
         " to the end of the input; is it length-prefixed?")));
   }
   *record = rest;

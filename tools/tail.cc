@@ -72,13 +72,7 @@ void Print(const Record& record, Output* output) {
                {"bytes", record.payload.size()},
                {"batch_continues", record.batch_continues},
                {"sealed", FormatMicros(record.sealed_unix_micros)}};
-  if (hex) {
-    json["payload_hex"] = HexBytes(record.payload);
-  } else if (IsUtf8(record.payload)) {
-    json["payload"] = std::string(record.payload);
-  } else {
-    json["payload_base64"] = Base64Bytes(record.payload);
-  }
+  SetPayload(record.payload, hex, &json);
   output->WriteLine(ToLine(json));
 }
 
