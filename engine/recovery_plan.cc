@@ -270,8 +270,8 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   if (!status.ok()) return status;
   ChooseCopy(*scan, carry_small_tail);
   // A log goes on counting from here; none comes half as far.
-  const uint64_t highest =
-      std::max({plan_.report.last_lsn, plan_.next_generation, control->sequence});
+  const uint64_t highest = std::max(
+      {plan_.report.last_lsn, plan_.next_generation, control->sequence, plan_.cursors.sequence});
   if (highest >= kMaxNumber / 2) {
     return DamageStatus(JoinPath(directory_, kControlName), 0,
                         absl::StrCat("expected record, generation and sequence below ",

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/cursor_table.h"
 #include "engine/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
@@ -53,6 +54,29 @@ TEST_F(RecoveryTest, CountersThatLeaveNoRoomToCountAreDamage) {
   control_.entries.push_back({kMaxNumber - 1, 1, 0});
   WriteAll();
   ExpectDataLoss({});
+}
+
+TEST_F(RecoveryTest, ATableOfCursorsThatLeavesNoRoomToCountIsDamage) {
+  TempDir dir;
+  Options options;
+  options.cursors = true;
+  {
+    auto log = Log::Open(dir.path(), options);
+    ASSERT_OK(log);
+    ASSERT_OK((*log)->AppendDurable("kept"));
+    ASSERT_OK((*log)->Close());
+  }
+  const std::string path = dir / SegmentName(1);
+  std::string bytes = ReadFile(path);
+  SegmentHeader header;
+  uint32_t version = 0;
+  ASSERT_EQ(DecodeSegmentHeader(bytes.data(), &header, &version), DecodeResult::kValid);
+  for (uint64_t sequence : {kMaxNumber / 2, kMaxNumber / 2 - 2}) {
+    EncodeCursorArea({sequence, {}}, header.salt, &bytes[kSegmentHeaderBytes]);
+    WriteFile(path, bytes);
+    EXPECT_EQ(PlanRecovery(FileSystem::Posix(), dir.path(), true).status().code(),
+              sequence == kMaxNumber / 2 ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk);
+  }
 }
 
 TEST_F(RecoveryTest, OneDamagedControlSlotIsHarmless) {
