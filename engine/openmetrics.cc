@@ -55,7 +55,7 @@ constexpr Count kCounts[] = {
     {&Stats::segments_recycled, Type::kCounter, "seawall_recycled_segments", "",
      "Trimmed segment files used again."},
     {&Stats::segments_unlinked, Type::kCounter, "seawall_unlinked_segments", "",
-     "Trimmed segment files unlinked."},
+     "Trimmed or cut off segment files unlinked."},
     {&Stats::segments_archived, Type::kCounter, "seawall_archived_segments", "",
      "Segments that the archive hook took."},
     {&Stats::archive_failures, Type::kCounter, "seawall_failed_archive_calls", "",
