@@ -90,6 +90,7 @@ class LogImpl : public Log {
       archiver_.Start();
     } catch (const std::system_error& error) {
       (void)commit_.Close();
+      watermark_.Stop();  // it writes: not behind the lock
       store_.Stop();
       lock_.reset();
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -223,9 +224,7 @@ class LogImpl : public Log {
                                                 durable, ", the last durable one"));
     }
     const std::string hold = absl::StrCat(destination, " ", ++backups_);
-    // The first record may be trimmed between the two calls.
-    while (!store_.SetHold(HoldKind::kBackup, hold, store_.first_lsn()).ok()) {
-    }
+    (void)store_.HoldFirst(HoldKind::kBackup, hold);
     // What a clone shares with its original is written elsewhere when the original is written
     // again, for which there may be no space.
     store_.StopRecycling();

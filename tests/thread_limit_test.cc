@@ -37,9 +37,12 @@ TEST(ThreadLimitTest, WithoutAThreadOpenFailsAndLeavesALogThatOpens) {
     ASSERT_TRUE(log.ok()) << log.status();
     ASSERT_TRUE((*log)->AppendDurable("kept").ok());
   }
-  for (int threads : {0, 1}) {
+  Options options;
+  options.on_event = [](const LogEvent&) {};
+  options.archive = [](const SealedSegment&) { return absl::OkStatus(); };
+  for (int threads : {0, 1, 2, 3, 4}) {
     threads_left = threads;
-    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), Options());
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
     EXPECT_TRUE(absl::IsResourceExhausted(log.status())) << threads << ": " << log.status();
   }
   threads_left = 1 << 20;
