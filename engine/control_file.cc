@@ -7,26 +7,20 @@
 #include "engine/segment.h"
 
 namespace seawall {
-namespace {
-
-constexpr uint64_t kSlots = kControlSlots;
-
-}  // namespace
-
 absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory) {
   const std::string path = JoinPath(directory, kControlName);
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, path, OpenOptions());
   if (!file.ok()) return file.status();
-  std::string slots(kSlots * kControlSlotBytes, '\0');
+  std::string slots(kControlSlots * kControlSlotBytes, '\0');
   absl::StatusOr<size_t> got = ReadAt(file->get(), path, 0, slots.size(), slots.data());
   if (!got.ok()) return got.status();
   ControlBlock newest;
   bool found = false;
   absl::Status failure =
       DamageStatus(path, 0,
-                   absl::StrCat("expected a valid control block in one of ", kSlots,
+                   absl::StrCat("expected a valid control block in one of ", kControlSlots,
                                 " slots, found none in ", *got, " bytes"));
-  for (uint64_t i = 0; i < kSlots; ++i) {
+  for (uint64_t i = 0; i < kControlSlots; ++i) {
     ControlBlock block;
     uint32_t version = 0;
     switch (DecodeControlBlock(slots.data() + i * kControlSlotBytes, &block, &version)) {
@@ -65,7 +59,7 @@ absl::StatusOr<std::unique_ptr<ControlFile>> ControlFile::Create(FileSystem* fs,
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, temporary, open);
   if (!file.ok()) return file.status();
   std::unique_ptr<ControlFile> control(new ControlFile(path, std::move(*file), block.sequence));
-  for (uint64_t i = 0; i < kSlots; ++i) {
+  for (uint64_t i = 0; i < kControlSlots; ++i) {
     absl::Status status = control->Write(block);
     if (!status.ok()) return status;
   }
@@ -97,7 +91,7 @@ absl::Status ControlFile::Write(ControlBlock block) {
   std::string slot(kControlSlotBytes, '\0');
   EncodeControlBlock(block, slot.data());
   absl::Status status =
-      WriteAt(file_.get(), path_, block.sequence % kSlots * kControlSlotBytes, slot);
+      WriteAt(file_.get(), path_, block.sequence % kControlSlots * kControlSlotBytes, slot);
   if (status.ok()) status = SyncFile(file_.get(), path_, File::SyncKind::kData);
   failed_ = !status.ok();
   return status;

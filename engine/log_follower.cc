@@ -119,7 +119,6 @@ absl::Status FollowedLog::IsGone() const {
 
 absl::StatusOr<std::optional<WatermarkBlock>> FollowedLog::ReadBlock() {
   // By its name each time: it may be another file now.
-  std::unique_ptr<File> file;
   absl::StatusOr<std::unique_ptr<File>> opened = OpenFile(fs_, path_, OpenOptions());
   if (absl::IsNotFound(opened.status())) {
     FileInfo info;

@@ -66,12 +66,6 @@ class SourceReader : public Reader {
   absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
     if (!status_.ok()) return status_;
     if (InRange()) return absl::OkStatus();
-    if (watch_ == nullptr) {
-      return absl::FailedPreconditionError(
-          "wait for a record: a reader of Reader::OpenReadOnly ends where the log ended when it "
-          "was "
-          "opened; it does not follow");
-    }
     watch_->Begin();
     absl::Status status = AwaitRange(deadline);
     watch_->End();

@@ -47,7 +47,8 @@ bool CorrectOneBit(std::string* bytes, uint64_t from, uint64_t count,
 
 std::optional<ControlBlock> NewestSlot(const std::string& bytes) {
   std::optional<ControlBlock> newest;
-  for (uint64_t at = 0; at + kControlSlotBytes <= bytes.size() && at < 3 * kControlSlotBytes;
+  for (uint64_t at = 0;
+       at + kControlSlotBytes <= bytes.size() && at < kControlSlots * kControlSlotBytes;
        at += kControlSlotBytes) {
     ControlBlock block;
     uint32_t version;
@@ -120,10 +121,7 @@ class Planner {
     if (absl::IsUnimplemented(plan_.opens) || absl::IsPermissionDenied(plan_.opens)) {
       return plan_.opens;
     }
-    if (plan.ok()) {
-      plan_.torn = plan->report.verdict == RecoveryVerdict::kTornTail;
-      plan_.opens_last_lsn = plan->report.last_lsn;
-    }
+    if (plan.ok()) plan_.opens_last_lsn = plan->report.last_lsn;
     return absl::OkStatus();
   }
 

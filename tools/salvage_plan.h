@@ -45,9 +45,8 @@ struct SalvageSource {
 };
 
 struct SalvagePlan {
-  absl::Status opens;  // what Log::Open would say
-  bool torn = false;   // ... and it would cut a torn tail, behind
-  Lsn opens_last_lsn = 0;
+  absl::Status opens;      // what Log::Open would say
+  Lsn opens_last_lsn = 0;  // if it opens
   std::optional<ControlBlock> control;
   std::vector<SalvageSource> sources;  // oldest first
   std::vector<Finding> damage;
