@@ -1,5 +1,6 @@
 // System calls made whole: EINTR retried, short counts gone on with, an errno turned into a
-// status that names path, offset, expected and found. Nothing above this unit sees an errno.
+// status that names path, offset, expected and found. (Of the other verbs of FileSystem, who calls
+// them does the last with ErrnoStatus().)
 #ifndef SEAWALL_ENGINE_FILE_IO_H_
 #define SEAWALL_ENGINE_FILE_IO_H_
 

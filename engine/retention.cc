@@ -16,8 +16,6 @@ const char* HoldKindName(HoldKind kind) {
       return "archive";
     case HoldKind::kBackup:
       return "backup";
-    case HoldKind::kFollower:
-      return "follower";
     case HoldKind::kOther:
       break;
   }

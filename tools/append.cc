@@ -74,7 +74,7 @@ Examples:
   seawall append /tmp/syslog /var/log/syslog
   journalctl -f | seawall append /tmp/journal              # each entry durable as it comes
   seawall append /tmp/copy <input; seawall dump --raw /tmp/copy | cmp - input
-  seawall append --archive_command='cp %p /archive/%f' log <input
+  seawall append --archive_command='cp %p /archive/%f && sync /archive/%f' log <input
   seawall dump --raw --framing=length /tmp/a | seawall append --framing=length /tmp/b
 )";
 

@@ -105,9 +105,10 @@ class Log {
   // Calls `callback` once: with OK when all records up to `lsn` are durable, or with the error
   // that prevents it, as OutOfRange when TruncateAfter cut the record off. It runs on a thread of
   // the log, in LSN order with other callbacks, never inside this call; it may call Append and
-  // NotifyDurable, must not block for long, and must not Close or destroy the log. A WaitDurable()
-  // of the same record may return first. Close() and the destructor return when all callbacks
-  // have run.
+  // NotifyDurable, must not block for long, must not throw (that ends the process), and must not
+  // Close or destroy the log. A WaitDurable() of the same record may return first. Close() and the
+  // destructor return when all callbacks have run.
+  //
   // Two errors are returned, and the callback is destroyed without having been called; every other
   // error goes to the callback:
   //   OutOfRange          `lsn` was never assigned

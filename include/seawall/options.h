@@ -136,12 +136,12 @@ struct Options {
   // If set, called with each sealed segment before that may be trimmed: to copy the file elsewhere,
   // complete and durable (`cp` alone is not; see seawall/backup.h for what is made of the copies).
   // In order, by a thread of its own, one call at a time; again, after archive_retry_micros and
-  // then twice as long each time, up to a minute, until it returns OK. Meanwhile appends go on, and
-  // the log keeps the segments. Which ones it took is remembered in the log's directory; but a
-  // crash between its return and that makes it be called again for the same segment: it must not
-  // mind. An exception is a failure. It must not Close or destroy the log. Close() calls it for what is sealed by then, up to
-  // the first failure; the rest follows when the log is opened again. The segment that is being
-  // written is not archived before it is full.
+  // then twice as long each time, up to a minute, until it returns OK (an exception is a failure).
+  // Meanwhile appends go on, and the log keeps the segments. Which ones it took is remembered in
+  // the log's directory; but a crash between its return and that makes it be called again for the
+  // same segment: it must not mind. It must not Close or destroy the log. Close() calls it for what
+  // is sealed by then, up to the first failure; the rest follows when the log is opened again. The
+  // segment that is being written is not archived before it is full, or cut.
   std::function<absl::Status(const SealedSegment&)> archive;
   // From 1 to a minute.
   uint64_t archive_retry_micros = 100 * 1000;

@@ -93,9 +93,8 @@ class Reader {
   // recovered the log (records that a killed writer acknowledged in its last 0.1 s may be seen only
   // then). What ends it, in Wait() and Next():
   //   OutOfRange          overtaken by a trim: names the first record; or a truncation or Reset
-  //   gave
-  //                       up what it had come to. Several of these, while it did not look, end it
-  //                       even if they did not go that far.
+  //                       gave up what it had come to. Several of these, while it did not look,
+  //                       end it even if they did not go that far.
   //   NotFound            the log was deleted
   //   FailedPrecondition  another log stands in its place
   // Any number of readers, in any processes of this machine. Needs read permission only.

@@ -12,10 +12,9 @@ namespace seawall {
 
 // Who may keep a log from giving records up.
 enum class HoldKind {
-  kCursor,    // a consumer that has not read further
-  kArchive,   // segments that were not archived yet
-  kBackup,    // a backup that is being made
-  kFollower,  // a follower that must not be overtaken
+  kCursor,   // a consumer that has not read further
+  kArchive,  // segments that were not archived yet
+  kBackup,   // a backup that is being made
   kOther,
 };
 

@@ -25,7 +25,7 @@ struct VerifyOptions {
   // are faster where one does not take all that the disk, or the page cache, has to give.
   uint32_t jobs = 1;
   // Called every few MiB and at the end of each segment, by one thread at a time, but not always
-  // the same one. bytes_done only grows, up to bytes. Must not call back into the verification.
+  // the same one. bytes_done only grows, up to bytes. Must not throw.
   std::function<void(const VerifyProgress&)> progress;
   // Not owned. nullptr: the operating system's.
   FileSystem* file_system = nullptr;
