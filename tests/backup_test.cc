@@ -19,39 +19,17 @@
 #include "seawall/testing/crash_file_system.h"
 #include "tests/event.h"
 #include "tests/forwarding_file_system.h"
+#include "tests/small_log.h"
 #include "tests/test_util.h"
 #include "tests/watchdog.h"
 
 namespace seawall {
 namespace {
 
-constexpr size_t kRecordBytes = 3000;  // four to a segment
-
-Options SmallOptions(FileSystem* fs = nullptr) {
-  Options options;
-  options.file_system = fs;
-  options.segment_bytes = 16384;
-  options.buffer_bytes = 8192;
-  options.max_record_bytes = kRecordBytes;
-  return options;
-}
-
-std::unique_ptr<Log> MustOpen(const std::string& directory, const Options& options) {
-  auto log = Log::Open(directory, options);
-  EXPECT_OK(log);
-  return log.ok() ? std::move(*log) : nullptr;
-}
-
-std::string Payload(Lsn lsn) {
-  std::string payload = absl::StrCat("record ", lsn, " ");
-  payload.resize(kRecordBytes, '.');
-  return payload;
-}
+std::string Payload(Lsn lsn) { return seawall::Payload("record", lsn); }
 
 void Append(Log* log, int records, Durability until = Durability::kDurable) {
-  for (int i = 0; i < records; ++i) {
-    ASSERT_OK(log->Append(Payload(log->appended_lsn() + 1), until));
-  }
+  seawall::Append(log, records, "record", until);
 }
 
 // That the directory is a log, cleanly closed, with the records `first` to `last`, and goes on.

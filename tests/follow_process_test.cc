@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -203,8 +204,56 @@ TEST_F(FollowProcessTest, WhatIsOnlyWrittenIsNotSeen) {
   ExpectNext(reader.get(), 1);
   writer.Do("write 2 a");
   ExpectNothing(reader.get(), std::chrono::milliseconds(300));
+  // Nor by one that finds them when it comes.
+  auto late = Follow();
+  ExpectNext(late.get(), 1);
+  ExpectNothing(late.get(), std::chrono::milliseconds(50));
   writer.Do("append 1 a");
   ExpectNext(reader.get(), {2, 4});
+  ExpectNext(late.get(), {2, 4});
+}
+
+class FailingSyncs : public ForwardingFileSystem {
+ public:
+  FailingSyncs() : ForwardingFileSystem(FileSystem::Posix()) {}
+  bool CanBeFollowed() override { return true; }
+  int Open(const std::string& path, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    const int error = ForwardingFileSystem::Open(path, options, file);
+    if (error == 0) *file = std::make_unique<FailingFile>(std::move(*file), &failing_);
+    return error;
+  }
+  void Fail() { failing_ = true; }
+
+ private:
+  class FailingFile : public ForwardingFile {
+   public:
+    FailingFile(std::unique_ptr<File> file, const std::atomic<bool>* failing)
+        : ForwardingFile(std::move(file)), failing_(*failing) {}
+    int Sync(SyncKind kind) override { return failing_ ? EIO : ForwardingFile::Sync(kind); }
+
+   private:
+    const std::atomic<bool>& failing_;
+  };
+
+  std::atomic<bool> failing_{false};
+};
+
+// The last word of a log whose sync failed: what it had written before is not durable.
+TEST_F(FollowProcessTest, WhatAFailedSyncLeavesIsNotPublished) {
+  FailingSyncs fs;
+  Options options = SmallSegments();
+  options.file_system = &fs;
+  {
+    auto log = Log::Open(directory_, options);
+    ASSERT_OK(log);
+    ASSERT_OK((*log)->AppendDurable(Payload("a", 1)));
+    fs.Fail();
+    EXPECT_FALSE((*log)->AppendDurable(Payload("a", 2)).ok());
+    EXPECT_EQ((*log)->written_lsn(), 2u);
+    EXPECT_FALSE((*log)->Close().ok());
+  }
+  EXPECT_EQ(Published().durable_lsn, 1u);
 }
 
 // A writer that is idle has told of its last commit, whether somebody followed or not.

@@ -15,13 +15,11 @@
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/event.h"
-#include "tests/stalling_file_system.h"
+#include "tests/stalling_log.h"
 #include "tests/test_util.h"
 
 namespace seawall {
 namespace {
-
-using Call = StallingFileSystem::Call;
 
 // What on_event was told.
 class Recorder {
@@ -70,38 +68,17 @@ class Recorder {
   std::vector<Told> told_;
 };
 
-class LogEventTest : public ::testing::Test {
+class LogEventTest : public StallingLogTest {
  protected:
-  LogEventTest() {
-    options_.segment_bytes = uint64_t{16} << 10;
-    options_.buffer_bytes = uint64_t{16} << 10;
-    options_.max_record_bytes = 4096;
-    options_.file_system = &fs_;
+  LogEventTest() : StallingLogTest(uint64_t{16} << 10) {
     options_.slow_sync_micros = 5000;
     options_.on_event = [this](const LogEvent& event) { events_.Add(event); };
   }
 
-  void Open() {
-    auto log = Log::Open(directory_.path(), options_);
-    ASSERT_TRUE(log.ok()) << log.status();
-    log_ = std::move(*log);
-  }
+  // It closes, and with that hands over what is left, before what it tells goes.
+  ~LogEventTest() override { log_.reset(); }
 
-  // A thread that commits one record and hangs meanwhile, until LetGo().
-  std::thread Hang(Call call, int error = 0) {
-    std::thread thread([this, call, error] {
-      fs_.ArmForThisThread(call, error);
-      EXPECT_EQ(log_->AppendDurable("x").ok(), error == 0);
-    });
-    fs_.AwaitStall();
-    return thread;
-  }
-
-  TempDir directory_;
-  StallingFileSystem fs_{FileSystem::Posix()};
   Recorder events_;
-  Options options_;
-  std::unique_ptr<Log> log_;
 };
 
 TEST_F(LogEventTest, ASyncThatHangsIsToldOnceWhileItHangsAndWhenItEnds) {

@@ -14,40 +14,12 @@
 #include "seawall/testing/crash_file_system.h"
 #include "tests/event.h"
 #include "tests/forwarding_file_system.h"
+#include "tests/small_log.h"
 #include "tests/test_util.h"
 #include "tests/watchdog.h"
 
 namespace seawall {
 namespace {
-
-constexpr size_t kRecordBytes = 3000;  // four to a segment
-
-Options SmallOptions(FileSystem* fs) {
-  Options options;
-  options.file_system = fs;
-  options.segment_bytes = 16384;
-  options.buffer_bytes = 8192;
-  options.max_record_bytes = kRecordBytes;
-  return options;
-}
-
-std::unique_ptr<Log> MustOpen(const std::string& directory, const Options& options) {
-  auto log = Log::Open(directory, options);
-  EXPECT_OK(log);
-  return log.ok() ? std::move(*log) : nullptr;
-}
-
-std::string Payload(const std::string& history, Lsn lsn) {
-  std::string payload = absl::StrCat(history, " ", lsn, " ");
-  payload.resize(kRecordBytes, '.');
-  return payload;
-}
-
-void Append(Log* log, const std::string& history, int records) {
-  for (int i = 0; i < records; ++i) {
-    ASSERT_OK(log->AppendDurable(Payload(history, log->appended_lsn() + 1)));
-  }
-}
 
 // That the log holds `first` to `last`, all of `history`.
 void ExpectHolds(Log* log, Lsn first, Lsn last, const std::string& history) {
@@ -77,13 +49,13 @@ TEST_P(ResetToTest, TheLogIsEmptyAndGoesOnFromThere) {
   const Options options = SmallOptions(&disk);
   auto log = MustOpen("/log", options);
   ASSERT_OK(log->Reset(10));
-  Append(log.get(), "old", 20);
+  Append(log.get(), 20, "old");
   ASSERT_OK(log->Append("only in memory"));
   ASSERT_OK(log->Reset(first));
   ExpectHolds(log.get(), first, first - 1, "");
   EXPECT_TRUE(Fails(log->Read(first), absl::StatusCode::kOutOfRange));
   auto lost = disk.Capture().PowerLoss(CrashChoice());
-  Append(log.get(), "new", 9);
+  Append(log.get(), 9, "new");
   ExpectHolds(log.get(), first, first + 8, "new");
   ASSERT_OK(log->Close());
   log = MustOpen("/log", options);
@@ -94,7 +66,7 @@ TEST_P(ResetToTest, TheLogIsEmptyAndGoesOnFromThere) {
   EXPECT_EQ(found->recovery_report().first_lsn, first);
   EXPECT_EQ(found->recovery_report().last_lsn, first - 1);
   ExpectHolds(found.get(), first, first - 1, "");
-  Append(found.get(), "new", 2);
+  Append(found.get(), 2, "new");
   ExpectHolds(found.get(), first, first + 1, "new");
 }
 
@@ -104,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(All, ResetToTest,
 TEST(ResetTest, AnLsnThatNoLogMayBeginWithIsRefused) {
   CrashFileSystem disk;
   auto log = MustOpen("/log", SmallOptions(&disk));
-  Append(log.get(), "old", 2);
+  Append(log.get(), 2, "old");
   for (Lsn first : {Lsn{0}, kMaxFirstLsn + 1, ~Lsn{0}}) {
     EXPECT_TRUE(Fails(log->Reset(first), absl::StatusCode::kInvalidArgument, {"expected 1 to"}));
   }
@@ -118,7 +90,7 @@ TEST(ResetTest, ReadersAreTold) {
   for (Lsn first : {Lsn{1}, Lsn{9}, Lsn{21}, Lsn{50}}) {
     CrashFileSystem disk;
     auto log = MustOpen("/log", SmallOptions(&disk));
-    Append(log.get(), "old", 20);
+    Append(log.get(), 20, "old");
     std::vector<std::unique_ptr<Reader>> readers;
     for (ReadLimit limit : {ReadLimit::kDurable, ReadLimit::kWritten}) {
       for (Lsn from : {1, 9, 21}) {
@@ -132,7 +104,7 @@ TEST(ResetTest, ReadersAreTold) {
       }
     }
     ASSERT_OK(log->Reset(first));
-    Append(log.get(), "new", 30);
+    Append(log.get(), 30, "new");
     for (auto& reader : readers) {
       Record record;
       // What it holds of the segment that it is in.
@@ -146,13 +118,13 @@ TEST(ResetTest, ReadersAreTold) {
 TEST(ResetTest, AReaderInAnotherProcessIsTold) {
   TempDir dir;
   auto log = MustOpen(dir / "log", SmallOptions(nullptr));
-  Append(log.get(), "old", 20);
+  Append(log.get(), 20, "old");
   auto reader = Reader::OpenReadOnly(dir / "log");
   ASSERT_OK(reader);
   ASSERT_OK(log->Reset(5));
   ASSERT_OK(log->Close());
   log = MustOpen(dir / "log", SmallOptions(nullptr));  // the old files are gone
-  Append(log.get(), "new", 20);
+  Append(log.get(), 20, "new");
   Record record;
   while ((*reader)->Next(&record)) EXPECT_EQ(record.payload, Payload("old", record.lsn));
   EXPECT_TRUE(Fails((*reader)->status(), absl::StatusCode::kOutOfRange));
@@ -173,7 +145,7 @@ TEST(ResetTest, WaitersAndCallbacksAreTold) {
     SyncGate fs(&disk, ".seg");
     auto log = MustOpen("/log", SmallOptions(&fs));
     Event in_callback, go;
-    Append(log.get(), "old", 3);
+    Append(log.get(), 3, "old");
     ASSERT_OK(log->NotifyDurable(3, [&](const absl::Status&) {
       in_callback.Set();
       go.Wait();
@@ -209,11 +181,11 @@ TEST(ResetTest, WhatWasGivenUpDoesNotComeBackWithAnOlderControlOrAnOldFile) {
   for (uint64_t slot : {0, 1, 2, 3}) {
     TempDir dir;
     auto log = MustOpen(dir / "log", SmallOptions(nullptr));
-    Append(log.get(), "old", 20);
+    Append(log.get(), 20, "old");
     const std::string old_file = dir / "log/" + SegmentName(3);
     const std::string old_bytes = ReadFile(old_file);
     ASSERT_OK(log->Reset(4));
-    Append(log.get(), "new", 3);
+    Append(log.get(), 3, "new");
     log.reset();
     if (slot < 3) {
       Overwrite(dir / "log/CONTROL", slot * kControlSlotBytes,
@@ -303,13 +275,13 @@ TEST(ResetTest, TheCostOfATruncationAndOfAResetDoesNotDependOnTheLength) {
       ASSERT_OK(status);
     };
     const int records = segments * 4;
-    Append(log.get(), "", records);
+    Append(log.get(), records, "");
     fs.Begin();
     count(0, log->TruncateAfter(records - 6));  // much stays
-    Append(log.get(), "", 6);
+    Append(log.get(), 6, "");
     fs.Begin();
     count(1, log->TruncateAfter(6));  // much is cut
-    Append(log.get(), "", records);
+    Append(log.get(), records, "");
     fs.Begin();
     count(2, log->Reset(records));
   }
@@ -329,7 +301,7 @@ TEST(ResetTest, TheFilesGoInTheBackground) {
   Watchdog watchdog;
   watchdog.Begin("a file that does not go");
   auto log = MustOpen("/log", SmallOptions(&fs));
-  Append(log.get(), "old", 20);
+  Append(log.get(), 20, "old");
   ASSERT_OK(log->Reset(5));
   for (uint64_t generation : {1, 2, 3, 4, 5}) {
     fs.AwaitGone(absl::StrCat("/log/", SegmentName(generation)));

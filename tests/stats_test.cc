@@ -10,38 +10,15 @@
 
 #include "gtest/gtest.h"
 #include "seawall/log.h"
-#include "tests/stalling_file_system.h"
+#include "tests/stalling_log.h"
 #include "tests/test_util.h"
 
 namespace seawall {
 namespace {
 
-using Call = StallingFileSystem::Call;
-
-class StatsTest : public ::testing::Test {
+class StatsTest : public StallingLogTest {
  protected:
-  StatsTest() {
-    options_.segment_bytes = uint64_t{1} << 20;
-    options_.buffer_bytes = uint64_t{16} << 10;
-    options_.max_record_bytes = 4096;
-    options_.file_system = &fs_;
-  }
-
-  void Open() {
-    auto log = Log::Open(directory_.path(), options_);
-    ASSERT_TRUE(log.ok()) << log.status();
-    log_ = std::move(*log);
-  }
-
-  // A thread that commits one record and hangs meanwhile, until LetGo().
-  std::thread Hang(Call call, int error = 0) {
-    std::thread thread([this, call, error] {
-      fs_.ArmForThisThread(call, error);
-      EXPECT_EQ(log_->AppendDurable("x").ok(), error == 0);
-    });
-    fs_.AwaitStall();
-    return thread;
-  }
+  StatsTest() : StallingLogTest(uint64_t{1} << 20) {}
 
   void AwaitWaiters(uint64_t count) {
     while (log_->stats().waiters < count) std::this_thread::yield();
@@ -51,11 +28,6 @@ class StatsTest : public ::testing::Test {
   void AwaitAge(uint64_t Stats::*age, uint64_t micros) {
     while (log_->stats().*age < micros) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-
-  TempDir directory_;
-  StallingFileSystem fs_{FileSystem::Posix()};
-  Options options_;
-  std::unique_ptr<Log> log_;
 };
 
 TEST_F(StatsTest, EachLoneCommitIsMeasuredOnce) {

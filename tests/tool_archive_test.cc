@@ -30,18 +30,6 @@ using ::testing::StartsWith;
 
 constexpr int kRecords = 60;  // in four segments
 
-std::string Line(int lsn) {
-  std::string line = std::to_string(lsn) + " ";
-  line.resize(999, '.');
-  return line + "\n";
-}
-
-std::string Lines(int first, int last) {
-  std::string lines;
-  for (int lsn = first; lsn <= last; ++lsn) lines += Line(lsn);
-  return lines;
-}
-
 std::string SegmentFile(int generation) {
   const std::string digits = std::to_string(generation);
   return std::string(16 - digits.size(), '0') + digits + ".seg";
@@ -66,7 +54,7 @@ class ToolArchiveTest : public ::testing::Test {
   }
   Outcome Append(int first, int last, const std::string& archive_command) const {
     RunOptions options;
-    options.input = Lines(first, last);
+    options.input = NumberedLines(first, last);
     return RunTool(AppendCommand(archive_command), options);
   }
   std::string Copy() const { return "cp %p " + archive_ + "/%f"; }
@@ -76,7 +64,7 @@ class ToolArchiveTest : public ::testing::Test {
     return RunTool(arguments);
   }
   void ExpectRestored(int first, int last) const {
-    EXPECT_EQ(RunTool({"dump", "--raw", out_}).out, Lines(first, last));
+    EXPECT_EQ(RunTool({"dump", "--raw", out_}).out, NumberedLines(first, last));
     EXPECT_EQ(RunTool({"verify", out_}).code, 0);
   }
   // The last record of the newest archived segment.
@@ -168,7 +156,7 @@ TEST_F(ToolArchiveTest, ACommandThatFailsIsRunUntilItSucceeds) {
     _exit(127);
   }
   close(input[0]);
-  const std::string lines = Lines(1, kRecords);
+  const std::string lines = NumberedLines(1, kRecords);
   ASSERT_EQ(write(input[1], lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
   for (int call = 1; call <= 3; ++call) EXPECT_EQ(calls.ReadLine(), SegmentFile(1)) << call;
   EXPECT_THAT(ReadFiles(archive_), IsEmpty());
@@ -202,7 +190,7 @@ TEST_F(ToolArchiveTest, ACommandThatFailsToTheEndIsToldAndItsSegmentsComeNextTim
     EXPECT_THAT(append.out, HasSubstr("LSN 1 to 60, durable\n"));
     EXPECT_THAT(append.err, AllOf(HasSubstr("archive " + log_ + "/" + SegmentFile(1)),
                                   HasSubstr(status), HasSubstr("the log keeps it")));
-    EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, Lines(1, kRecords));
+    EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, NumberedLines(1, kRecords));
   }
   const Outcome again = Append(61, 61, Copy());
   EXPECT_EQ(again.code, 0);
@@ -216,7 +204,7 @@ TEST_F(ToolArchiveTest, ACommandThatFailsToTheEndIsToldAndItsSegmentsComeNextTim
 TEST_F(ToolArchiveTest, TheCommandReadsNothingOfTheInputAndWritesNothingToTheOutput) {
   // More than one read takes, and than a pipe holds.
   RunOptions options;
-  options.input = Lines(1, 3000);
+  options.input = NumberedLines(1, 3000);
   const std::string eaten = scratch_.path("eaten");
   const Outcome append = RunTool({"append", "--segment_bytes=65536",
                                   "--archive_command=cat >>" + eaten + "; echo took %f", log_},
@@ -241,7 +229,7 @@ TEST_F(ToolArchiveTest, ACommandWithAnUnknownPercentIsRefusedAndNothingIsMade) {
 TEST_F(ToolArchiveTest, PathsAreOneWordForTheShell) {
   const std::string odd = scratch_.path("it's a $HOME \"log\"; exit 1");
   RunOptions options;
-  options.input = Lines(1, kRecords);
+  options.input = NumberedLines(1, kRecords);
   const Outcome append =
       RunTool({"append", "--segment_bytes=16384", "--archive_command=" + Copy(), odd}, options);
   EXPECT_EQ(append.code, 0);
@@ -399,10 +387,10 @@ TEST_F(ToolArchiveTest, RestoresBesideAWriter) {
   const absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(log_, Options());
   ASSERT_TRUE(log.ok()) << log.status();
   ASSERT_TRUE((*log)->TrimBefore(40).ok());
-  ASSERT_TRUE((*log)->AppendDurable(Line(61)).ok());
+  ASSERT_TRUE((*log)->AppendDurable(NumberedLine(61)).ok());
   EXPECT_EQ(Restore({archive_, log_}).code, 0);
   ExpectRestored(1, 61);
-  ASSERT_TRUE((*log)->AppendDurable(Line(62)).ok());
+  ASSERT_TRUE((*log)->AppendDurable(NumberedLine(62)).ok());
   ExpectRestored(1, 61);
 }
 

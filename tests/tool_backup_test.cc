@@ -24,24 +24,12 @@ using ::testing::StartsWith;
 
 constexpr int kRecords = 60;  // in four segments
 
-std::string Line(int lsn) {
-  std::string line = std::to_string(lsn) + " ";
-  line.resize(999, '.');
-  return line + "\n";
-}
-
-std::string Lines(int first, int last) {
-  std::string lines;
-  for (int lsn = first; lsn <= last; ++lsn) lines += Line(lsn);
-  return lines;
-}
-
 class ToolBackupTest : public ::testing::Test {
  protected:
   // A closed log of small segments.
   void MakeLog() {
     RunOptions options;
-    options.input = Lines(1, kRecords);
+    options.input = NumberedLines(1, kRecords);
     ASSERT_EQ(RunTool({"append", "--segment_bytes=16384", log_}, options).code, 0);
   }
   std::unique_ptr<Log> MustOpen() {
@@ -60,7 +48,7 @@ class ToolBackupTest : public ::testing::Test {
   }
   // That the copy is a sound log of exactly these records.
   void ExpectCopy(int first, int last) {
-    EXPECT_EQ(RunTool({"dump", "--raw", copy_}).out, Lines(first, last));
+    EXPECT_EQ(RunTool({"dump", "--raw", copy_}).out, NumberedLines(first, last));
     const Outcome verify = RunTool({"verify", copy_});
     EXPECT_EQ(verify.code, 0) << verify.out;
     EXPECT_THAT(verify.out, HasSubstr("closed by its writer"));
@@ -83,7 +71,7 @@ TEST_F(ToolBackupTest, TheCopyHoldsAllAndTheLogIsOnlyRead) {
   EXPECT_EQ(ReadFiles(log_), before);
   // It is a log of its own.
   RunOptions options;
-  options.input = Line(61);
+  options.input = NumberedLine(61);
   EXPECT_THAT(RunTool({"append", copy_}, options).out, HasSubstr("LSN 61"));
   EXPECT_EQ(ReadFiles(log_), before);
 }
@@ -122,19 +110,19 @@ TEST_F(ToolBackupTest, LinksAreSecondNamesOfSealedSegments) {
   // What goes on in one is not seen in the other.
   const std::unique_ptr<Log> log = MustOpen();
   ASSERT_TRUE(log->TrimBefore(kRecords).ok());
-  for (int lsn = 61; lsn <= 120; ++lsn) ASSERT_TRUE(log->AppendDurable(Line(lsn)).ok());
+  for (int lsn = 61; lsn <= 120; ++lsn) ASSERT_TRUE(log->AppendDurable(NumberedLine(lsn)).ok());
   ExpectCopy(1, kRecords);
 }
 
 TEST_F(ToolBackupTest, RunsBesideAWriterAndOfATrimmedLog) {
   const std::unique_ptr<Log> log = MustOpen();
-  for (int lsn = 1; lsn <= kRecords; ++lsn) ASSERT_TRUE(log->AppendDurable(Line(lsn)).ok());
+  for (int lsn = 1; lsn <= kRecords; ++lsn) ASSERT_TRUE(log->AppendDurable(NumberedLine(lsn)).ok());
   ASSERT_TRUE(log->TrimBefore(40).ok());
   const int first = static_cast<int>(log->first_lsn());
   ASSERT_GT(first, 1);
   EXPECT_EQ(Backup().code, 0);
   ExpectCopy(first, kRecords);
-  ASSERT_TRUE(log->AppendDurable(Line(61)).ok());
+  ASSERT_TRUE(log->AppendDurable(NumberedLine(61)).ok());
   std::filesystem::remove_all(copy_);
   EXPECT_EQ(Backup({"--to=" + std::to_string(first)}).code, 0);
   ExpectCopy(first, first);

@@ -102,6 +102,18 @@ ScratchDirectory::~ScratchDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+std::string NumberedLine(int number) {
+  std::string line = std::to_string(number) + " ";
+  line.resize(999, '.');
+  return line + "\n";
+}
+
+std::string NumberedLines(int first, int last) {
+  std::string lines;
+  for (int number = first; number <= last; ++number) lines += NumberedLine(number);
+  return lines;
+}
+
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file.good()) << path;

@@ -43,6 +43,10 @@ class ScratchDirectory {
   std::string path_;
 };
 
+// Lines of a thousand bytes that begin with their number: fifteen to a segment of 16 KiB, or fewer.
+std::string NumberedLine(int number);
+std::string NumberedLines(int first, int last);
+
 std::string ReadFile(const std::string& path);
 void WriteFile(const std::string& path, const std::string& content);
 // Inverts all bits of one byte.
