@@ -8,7 +8,8 @@
 // warm; after SIGKILL among appends, the same; Log::Read of random records of the whole log with
 // nothing cached, of the whole log with its pages cached (an open and two preads for each: there
 // are more segments than the log keeps open), of one segment (one pread); a replay of all by a
-// Reader. It says what was seen; no figure makes the program fail. The log is removed at the end.
+// Reader. --keep and --open measure nothing but Log::Open, of one log. It says what was seen; no
+// figure makes the program fail. The log is removed at the end.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,9 @@
 ABSL_FLAG(std::string, dir, "", "a directory on the disk to be measured; default: the current one");
 ABSL_FLAG(uint64_t, bytes, uint64_t{1} << 30, "the size of the largest log");
 ABSL_FLAG(uint64_t, record_bytes, 1024, "the size of a record");
+ABSL_FLAG(std::string, open, "",
+          "the directory of a log of random_read (--keep): only the times of Log::Open, ten times");
+ABSL_FLAG(bool, keep, false, "the log of --bytes is only written, not measured, and not removed");
 ABSL_FLAG(int, reads, 2000, "random reads for each figure");
 
 namespace seawall {
@@ -177,16 +181,34 @@ void Measure(uint64_t bytes) {
   std::fflush(stdout);
 }
 
+[[noreturn]] void MeasureOpen(const std::string& existing) {
+  *directory = existing;
+  for (int i = 0; i < 10; ++i) {
+    const bool dropped = DropCaches();
+    const double cold = OpenMillis();
+    absl::PrintF("open %.1f ms %s, %.1f warm\n", cold, dropped ? "cold" : "(caches NOT dropped)",
+                 OpenMillis());
+  }
+  std::fflush(stdout);
+  std::_Exit(0);
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
   absl::SetProgramUsageMessage("open and random read against the size of a log");
   absl::ParseCommandLine(argc, argv);
+  if (!absl::GetFlag(FLAGS_open).empty()) MeasureOpen(absl::GetFlag(FLAGS_open));
   const std::string base = absl::GetFlag(FLAGS_dir).empty() ? "." : absl::GetFlag(FLAGS_dir);
   *directory = base + "/seawall_random_read_XXXXXX";
   if (mkdtemp(directory->data()) == nullptr) {
     directory->clear();
     Require(absl::InternalError("mkdtemp"), base);
+  }
+  if (absl::GetFlag(FLAGS_keep)) {
+    GrowTo(absl::GetFlag(FLAGS_bytes));
+    absl::PrintF("%s\n", *directory);
+    std::_Exit(0);
   }
   std::vector<uint64_t> sizes;
   for (uint64_t bytes = absl::GetFlag(FLAGS_bytes); bytes >= uint64_t{64} << 20; bytes /= 10) {

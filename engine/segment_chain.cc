@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/file_io.h"
+#include "engine/segment_read_ahead.h"
 
 namespace seawall {
 namespace {
@@ -29,6 +30,7 @@ class ChainReader {
     return ReadSegmentFile(fs_, directory_, generation, &control_.log_id);
   }
   bool Exists(uint64_t generation) const;
+  std::vector<uint64_t> Sealed() const;
 
   FileSystem* const fs_;
   const std::string& directory_;
@@ -39,6 +41,16 @@ class ChainReader {
 
 bool ChainReader::Exists(uint64_t generation) const {
   return std::binary_search(generations_.rbegin(), generations_.rend(), generation);
+}
+
+// The files that may be of sealed segments, descending.
+std::vector<uint64_t> ChainReader::Sealed() const {
+  const auto above = [](uint64_t g, uint64_t bound) { return g > bound; };
+  const auto begin =
+      std::lower_bound(generations_.begin(), generations_.end(), chain_.tail.generation - 1, above);
+  const auto end =
+      std::lower_bound(begin, generations_.end(), control_.first_generation - 1, above);
+  return {begin, end};
 }
 
 // The tail is the last segment that was begun.
@@ -84,6 +96,7 @@ absl::Status ChainReader::FindTail() {
 absl::Status ChainReader::WalkChain() {
   SegmentHeader next = chain_.tail.header;
   std::vector<SegmentRef> newest_first;
+  SegmentReadAhead headers(fs_, directory_, &control_.log_id, Sealed());
   while (next.predecessor_generation != 0 &&
          next.predecessor_generation >= control_.first_generation) {
     const uint64_t generation = next.predecessor_generation;
@@ -91,7 +104,7 @@ absl::Status ChainReader::WalkChain() {
       return MissingSegment(directory_, generation,
                             absl::StrCat("it ends with record ", next.base_lsn - 1));
     }
-    absl::StatusOr<SegmentFile> file = ReadSegment(generation);
+    absl::StatusOr<SegmentFile> file = headers.Read(generation);
     if (!file.ok()) return file.status();
     if (file->kind == FileKind::kForeign) return ForeignSegment(*file, control_.log_id);
     if (file->kind == FileKind::kMislabelled) return MislabelledSegment(*file);
