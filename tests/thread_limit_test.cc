@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
+#include "seawall/reader.h"
 #include "tests/test_util.h"
 
 namespace {
@@ -51,6 +52,29 @@ TEST(ThreadLimitTest, WithoutAThreadOpenFailsAndLeavesALogThatOpens) {
   absl::StatusOr<std::string> record = (*log)->Read(1);
   ASSERT_TRUE(record.ok()) << record.status();
   EXPECT_EQ(*record, "kept");
+}
+
+TEST(ThreadLimitTest, ManySegmentsAreOpenedWithTheThreadsThereAre) {
+  TempDir dir;
+  Options options;
+  options.segment_bytes = 16 << 10;
+  options.buffer_bytes = 8 << 10;
+  options.max_record_bytes = 4 << 10;
+  {
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    while ((*log)->stats().segments < 40) {
+      ASSERT_TRUE((*log)->AppendDurable(std::string(4000, 'r')).ok());
+    }
+  }
+  for (int threads : {0, 1, 3}) {
+    threads_left = threads;
+    auto reader = Reader::OpenReadOnly(dir.path());
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    Record record;
+    EXPECT_TRUE((*reader)->Next(&record));
+  }
+  threads_left = 1 << 20;
 }
 
 }  // namespace
