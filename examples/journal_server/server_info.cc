@@ -61,6 +61,9 @@ std::string Server::Info(std::string_view section) {
   persistence.Add("durable_lsn", stats.durable_lsn);
   persistence.Add("first_lsn", stats.first_lsn);
   persistence.Add("journal_syncs", stats.syncs);
+  persistence.Add("journal_write_p50_micros", stats.write_nanos.Percentile(50) / 1000);
+  persistence.Add("journal_sync_p50_micros", stats.sync_nanos.Percentile(50) / 1000);
+  persistence.Add("journal_sync_p99_micros", stats.sync_nanos.Percentile(99) / 1000);
   persistence.Add("journal_segments", stats.segments);
   persistence.Add("journal_rollovers", stats.rollovers);
   persistence.Add("journal_rollover_waits", stats.rollover_waits);
