@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/watermark_watch.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
@@ -79,7 +80,7 @@ class FollowTest : public ::testing::Test {
     return statuses;
   }
 
-  Watchdog watchdog_;
+  Watchdog watchdog_{std::chrono::seconds(20)};
   CrashFileSystem disk_;
   SyncGate fs_{&disk_, ".seg"};
   std::unique_ptr<Log> log_;
@@ -287,6 +288,28 @@ TEST_F(FollowTest, AReaderThatOnlyReadsDoesNotFollow) {
   EXPECT_OK((*reader)->Wait());
   ExpectNext(reader->get(), 1);
   EXPECT_TRUE(Fails((*reader)->Wait(), absl::StatusCode::kFailedPrecondition, {"OpenReadOnly"}));
+}
+
+// Between the follower's look and its sleep, deterministically.
+TEST(WatermarkWatchTest, WhoGoesToSleepBehindTheWakeUpDoesNotSleep) {
+  Watchdog watchdog(std::chrono::seconds(20));
+  watchdog.Begin("a wake-up that came before the sleep");
+  WatermarkWatch watch;
+  for (Durability level : {Durability::kWritten, Durability::kDurable}) {
+    EXPECT_FALSE(watch.Take(level, 1, /*always=*/false)) << "nobody follows";
+    watch.Begin(level);
+    const uint32_t seen = watch.Seen(level);
+    EXPECT_TRUE(watch.Take(level, 2, /*always=*/false));
+    watch.Wake(level);
+    watch.Sleep(level, seen, WatermarkWatch::Clock::time_point::max());
+    watch.Sleep(level, seen, WatermarkWatch::Clock::now() + std::chrono::hours(1));
+    EXPECT_FALSE(watch.Take(level, 2, /*always=*/false)) << "no news";
+    EXPECT_TRUE(watch.Take(level, 2, /*always=*/true));
+    watch.Forget();
+    EXPECT_TRUE(watch.Take(level, 2, /*always=*/false));
+    watch.End(level);
+    EXPECT_FALSE(watch.Take(level, 3, /*always=*/false));
+  }
 }
 
 // Each record is appended when the follower has seen the one before, so a wake-up that is lost once

@@ -213,7 +213,7 @@ TEST_F(ToolArchiveTest, TheCommandReadsNothingOfTheInputAndWritesNothingToTheOut
   EXPECT_EQ(append.out, "appended 3000 records (2.9 MiB): LSN 1 to 3000, durable\n");
   EXPECT_THAT(append.err, StartsWith("took " + SegmentFile(1) + "\ntook " + SegmentFile(2) + "\n"));
   EXPECT_EQ(ReadFile(eaten), "");
-  EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, options.input);
+  EXPECT_TRUE(RunTool({"dump", "--raw", log_}).out == options.input);
 }
 
 TEST_F(ToolArchiveTest, ACommandWithAnUnknownPercentIsRefusedAndNothingIsMade) {
