@@ -687,6 +687,24 @@ TEST_F(RandomReadTest, ManySegmentsAreReadWithFewOpenFiles) {
   }
 }
 
+TEST_F(RandomReadTest, ASegmentIsScannedOnceHoweverManyOthersAreRead) {
+  Build(OptionsOf(192 << 10), 24);
+  const std::vector<SegmentRef> segments = Segments();
+  for (size_t i : {2, 9}) {
+    FlipBitInFile(segments[i].path, 8 * (AlignUp(segments[i].end, kBlockBytes) + 100));
+  }
+  SegmentCounter fs;
+  std::unique_ptr<Log> log = MustOpen(OptionsOf(192 << 10, &fs));
+  for (int round = 0; round < 3; ++round) {
+    for (const SegmentRef& segment : segments) {
+      if (segment.end <= kUnindexedBytes) continue;  // the last one
+      EXPECT_EQ(*log->Read(segment.base_lsn + 9), RecordOf(segment.base_lsn + 9));
+      EXPECT_LE(fs.open_files(), 8);
+    }
+  }
+  EXPECT_EQ(log->stats().index_scans, 2u);
+}
+
 TEST_F(RandomReadTest, ATruncationLeavesNoIndexOfWhatWasCut) {
   std::unique_ptr<Log> log = MustOpen(OptionsOf(kMiB));
   Fill(log.get(), 3);
