@@ -212,7 +212,7 @@ std::optional<uint64_t> ParseSegmentName(const std::string& name) {
   uint64_t generation = 0;
   if (name.size() != kDigits + sizeof(kSuffix) - 1 ||
       !absl::SimpleAtoi(name.substr(0, name.size() - (sizeof(kSuffix) - 1)), &generation) ||
-      name != SegmentName(generation)) {
+      generation >= kMaxNumber || name != SegmentName(generation)) {
     return std::nullopt;
   }
   return generation;

@@ -208,7 +208,7 @@ def main():
           control["durable_lsn"], "closed" if control["closed"] else "open")
     files = {}
     for name in os.listdir(directory):
-        if re.fullmatch(r"\d{16,}\.seg", name):
+        if re.fullmatch(r"\d{16}\.seg", name) and int(name[:-4]) < 2**53:
             data = open(os.path.join(directory, name), "rb").read()
             header = read_header(data)
             if header and header["begun"] and header["generation"] == int(name[:-4]):

@@ -25,7 +25,7 @@ TEST(SegmentNameTest, SortsAsGenerationsDo) {
 }
 
 TEST(SegmentNameTest, ComesBack) {
-  for (uint64_t generation : {uint64_t{0}, uint64_t{1}, uint64_t{42}, uint64_t{9999999999999999}}) {
+  for (uint64_t generation : {uint64_t{0}, uint64_t{1}, uint64_t{42}, kMaxNumber - 1}) {
     EXPECT_EQ(ParseSegmentName(SegmentName(generation)), generation);
   }
 }
@@ -35,7 +35,8 @@ TEST(SegmentNameTest, OtherNamesAreNotSegments) {
        {"", ".seg", "1.seg", "000000000000042.seg", "00000000000000042.seg", "0000000000000042",
         "0000000000000042.seg2", "0000000000000042.SEG", "000000000000004x.seg",
         "+000000000000042.seg", " 000000000000042.seg", "-000000000000042.seg",
-        "10000000000000000.seg", "18446744073709551615.seg", "CONTROL", "LOCK"}) {
+        "10000000000000000.seg", "18446744073709551615.seg", "9007199254740992.seg",
+        "9999999999999999.seg", "CONTROL", "LOCK"}) {
     EXPECT_EQ(ParseSegmentName(name), std::nullopt) << name;
   }
 }

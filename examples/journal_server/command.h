@@ -15,7 +15,7 @@
 
 namespace journal_server {
 
-// The most bytes of a string value, or of an element of a list: with its key, it fits a record.
+// The most bytes of a string value: APPEND makes longer ones than a request can carry.
 inline constexpr size_t kMaxStringBytes = size_t{16} << 20;
 inline constexpr size_t kMaxRequestBytes = size_t{4} << 20;
 // Of what may name a key more than once, MGET and EXEC.
