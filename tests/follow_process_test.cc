@@ -377,6 +377,32 @@ TEST_F(FollowProcessTest, ATruncationWhileNobodyLookedIsNoticed) {
   EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kOutOfRange, {"truncated after record 25"}));
 }
 
+// Of two truncations between two looks only the last one is named, and that alone took back nothing
+// that was served.
+TEST_F(FollowProcessTest, TwoTruncationsWhileNobodyLookedAreNoticed) {
+  Writer writer(directory_);
+  writer.Do("open");
+  writer.Do("append 30 a");
+  auto reader = Follow();
+  ExpectNext(reader.get(), {1, 30});
+  for (const char* order : {"truncate 3", "append 30 b", "truncate 32"}) writer.Do(order);
+  EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kOutOfRange, {"truncated more than once"}));
+}
+
+// The trim comes between what the reader waited for and its reading it.
+TEST_F(FollowProcessTest, WhatWasWaitedForMayBeTrimmedBeforeItIsRead) {
+  Writer writer(directory_);
+  writer.Do("open");
+  writer.Do("append 30 a");
+  auto reader = Follow(1);
+  ASSERT_OK(reader->Wait());
+  writer.Do("trim 25");
+  writer.Do("close");  // and with that, the files are gone
+  Record record;
+  EXPECT_FALSE(reader->Next(&record));
+  EXPECT_TRUE(Fails(reader->status(), absl::StatusCode::kOutOfRange, {"the log begins at record"}));
+}
+
 TEST_F(FollowProcessTest, OneThatHasNotComeToTheCutGoesOnBehindIt) {
   Writer writer(directory_);
   writer.Do("open");
