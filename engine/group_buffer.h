@@ -131,8 +131,8 @@ class GroupBuffer {
     uint32_t number = 0;  // in the group, from 0
     uint32_t at = 0;
   };
-  // After WaitForCopies(): calls `take` with a record for each boundary (kMarkBits) in the group, in
-  // order; with the same one again if several lie in it.
+  // After WaitForCopies(): calls `take` with a record for each boundary (kMarkBits) in the group,
+  // in order; with the same one again if several lie in it.
   template <typename Take>
   void ForEachMark(Take take) const {
     const uint64_t last = MarkOf(end());

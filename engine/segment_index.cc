@@ -30,7 +30,6 @@ void SegmentIndex::NoteGroup(const IndexEntry& group) {
 
 void SegmentIndex::NoteRecord(const RecordEntry& record) {
   if (record.offset < next_record_offset_) return;
-  next_group_offset_ = 0;
   next_record_offset_ = record.offset + kIndexIntervalBytes;
   MutexLock lock(&mutex_);
   entries_.records.push_back(record);

@@ -13,10 +13,10 @@
 
 namespace seawall {
 
-// A group, or a record within one, has an entry if it begins so far behind the last entry; and so
-// has a group whose predecessor has an entry for one of its records. So what is between an entry
-// and the next one is either whole groups, but for the end of the last one, or records of one
-// group.
+// A group has an entry if it begins so far behind the last group that has one; a record within a
+// group, if it begins so far behind the last entry, of whichever kind. So the group behind an entry
+// for a record always has one, and what is between an entry and the next one is either whole
+// groups, but for the end of the last one, or records of one group.
 inline constexpr uint64_t kIndexIntervalBytes = uint64_t{32} << 10;
 
 // Groups up to this have no entries for their records.

@@ -186,16 +186,16 @@ def check_index(path, data, header, end, last_lsn, found):
     chosen = [struct.unpack_from("<QQ", data, at + 56 + 24 * groups + 16 * i)
               for i in range(records)]
     # Which records have entries is the writer's choice, which groups have follows from it.
-    wanted, last, forced, left = [], None, False, list(chosen)
+    wanted, last, left = [], None, list(chosen)
     for lsn, where, digest, within in found:
-        if last is None or forced or where >= last + (1 << 15):
+        if not wanted or where >= wanted[-1][1] + (1 << 15):
             wanted.append((lsn, where, digest))
-            last, forced = where, False
+            last = where
         for entry in within:
             if left and entry == left[0]:
                 if entry[1] < last + (1 << 15):
                     fail(path, at, f"an entry for record {entry[0]}, too near to that at {last}")
-                last, forced = left.pop(0)[1], True
+                last = left.pop(0)[1]
     if entries != wanted or left:
         fail(path, at, f"expected {wanted}, found {entries}; no such records: {left}")
     return f"{groups} {records}"
