@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -61,8 +61,8 @@ void SegmentReadAhead::ReadBatch(size_t begin) {
   threads.reserve(kThreads - 1);
   try {
     while (threads.size() < kThreads - 1) threads.emplace_back(read);
-  } catch (const std::system_error&) {
-    // With those that the kernel gives.
+  } catch (const std::exception&) {
+    // With those that the kernel and memory allow: those that run are joined.
   }
   read();
   for (std::thread& thread : threads) thread.join();
