@@ -22,6 +22,14 @@ uint64_t RandomSeed() {
   return uint64_t{random()} << 32 | random();
 }
 
+// Keys of one hash are neighbours, in any order.
+template <typename Objects>
+auto FindKey(Objects* objects, uint64_t hash, std::string_view key) {
+  auto at = objects->lower_bound(hash);
+  while (at != objects->end() && at->first == hash && at->second->key != key) ++at;
+  return at != objects->end() && at->first == hash ? at : objects->end();
+}
+
 }  // namespace
 
 Store::Store() : seed_(RandomSeed()) {}
@@ -33,16 +41,17 @@ uint64_t Store::HashOf(std::string_view key) const {
 }
 
 Store::Objects::iterator Store::FindIn(std::string_view key) {
-  return objects_.find(KeyView{HashOf(key), key});
+  return FindKey(&objects_, HashOf(key), key);
 }
 
 const Object* Store::Find(std::string_view key) const {
-  auto found = objects_.find(KeyView{HashOf(key), key});
+  auto found = FindKey(&objects_, HashOf(key), key);
   return found == objects_.end() ? nullptr : found->second.get();
 }
 
 std::unique_ptr<Object> Store::Exchange(std::string_view key, std::unique_ptr<Object> object) {
   const int64_t expire_at_ms = object == nullptr ? 0 : object->expire_at_ms;
+  if (object != nullptr) object->key = std::string(key);
   std::unique_ptr<Object> old;
   auto found = FindIn(key);
   if (found != objects_.end()) {
@@ -54,7 +63,7 @@ std::unique_ptr<Object> Store::Exchange(std::string_view key, std::unique_ptr<Ob
       found->second = std::move(object);
     }
   } else if (object != nullptr) {
-    objects_.emplace(Key{HashOf(key), std::string(key)}, std::move(object));
+    objects_.emplace(HashOf(key), std::move(object));
   }
   if (expire_at_ms != 0) by_expiry_.emplace(expire_at_ms, std::string(key));
   return old;
@@ -227,8 +236,8 @@ void Store::RedoRecord(const std::vector<Effect>& effects, Lsn lsn) {
 
 void Store::RedoFlush(Lsn lsn) {
   std::vector<std::string> older;
-  for (const auto& [key, object] : objects_) {
-    if (object->lsn < lsn) older.push_back(key.text);
+  for (const auto& [hash, object] : objects_) {
+    if (object->lsn < lsn) older.push_back(object->key);
   }
   for (const std::string& key : older) Exchange(key, nullptr);
 }
@@ -239,14 +248,14 @@ void Store::Restore(std::string_view key, Object object) {
 
 uint64_t Store::Visit(uint64_t from,
                       absl::FunctionRef<bool(std::string_view, const Object&)> visit) const {
-  auto at = objects_.lower_bound(KeyView{from, ""});
+  auto at = objects_.lower_bound(from);
   bool more = true;
   uint64_t hash = 0;
-  for (; at != objects_.end() && (more || at->first.hash == hash); ++at) {
-    hash = at->first.hash;
-    more = visit(at->first.text, *at->second) && more;
+  for (; at != objects_.end() && (more || at->first == hash); ++at) {
+    hash = at->first;
+    more = visit(at->second->key, *at->second) && more;
   }
-  return at == objects_.end() ? 0 : at->first.hash;
+  return at == objects_.end() ? 0 : at->first;
 }
 
 const std::string* Store::FirstExpired(int64_t now_ms) const {

@@ -28,6 +28,7 @@ struct Object {
   // The record that changed it last. What makes redo right on top of a snapshot that was taken
   // while the store changed: see Store::RedoRecord().
   seawall::Lsn lsn = 0;
+  std::string key;  // the store's to set
 
   const std::string* string() const { return std::get_if<std::string>(&value); }
   const List* list() const { return std::get_if<List>(&value); }
@@ -92,23 +93,8 @@ class Store {
   const std::string* FirstExpired(int64_t now_ms) const;
 
  private:
-  struct Key {
-    uint64_t hash;
-    std::string text;
-  };
-  struct KeyView {
-    uint64_t hash;
-    std::string_view text;
-  };
-  struct Less {
-    using is_transparent = void;
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      if (a.hash != b.hash) return a.hash < b.hash;
-      return std::string_view(a.text) < std::string_view(b.text);
-    }
-  };
-  using Objects = absl::btree_map<Key, std::unique_ptr<Object>, Less>;
+  // By the hash alone, so that a node of the tree has room for many.
+  using Objects = absl::btree_multimap<uint64_t, std::unique_ptr<Object>>;
   using ByExpiry = absl::btree_set<std::pair<int64_t, std::string>>;
   struct Everything {
     Objects objects;
