@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "engine/file_io.h"
+#include "engine/segment.h"
 #include "engine/watermark_file.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
@@ -114,6 +115,11 @@ class Writer {
     }
     if (verb == "close") return (*log)->Close();
     if (verb == "trim") return (*log)->TrimBefore(number);
+    if (verb == "gone") {  // when the log's thread has trimmed that segment
+      const std::string path = JoinPath(directory, SegmentName(number));
+      while (std::filesystem::exists(path)) std::this_thread::yield();
+      return absl::OkStatus();
+    }
     if (verb == "truncate") return (*log)->TruncateAfter(number);
     if (verb == "reset") return (*log)->Reset(number);
     // Each with a commit of its own.
@@ -397,7 +403,7 @@ TEST_F(FollowProcessTest, WhatWasWaitedForMayBeTrimmedBeforeItIsRead) {
   auto reader = Follow(1);
   ASSERT_OK(reader->Wait());
   writer.Do("trim 25");
-  writer.Do("close");  // and with that, the files are gone
+  writer.Do("gone 1");
   Record record;
   EXPECT_FALSE(reader->Next(&record));
   EXPECT_TRUE(Fails(reader->status(), absl::StatusCode::kOutOfRange, {"the log begins at record"}));

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,6 +73,7 @@ class OpenHook : public ForwardingFileSystem {
   OpenHook() : ForwardingFileSystem(FileSystem::Posix()) {}
 
   void Arm(std::string path, std::function<void()> opened) {
+    const std::lock_guard<std::mutex> lock(mutex_);
     path_ = std::move(path);
     opened_ = std::move(opened);
   }
@@ -79,13 +81,19 @@ class OpenHook : public ForwardingFileSystem {
   int Open(const std::string& path, const OpenOptions& options,
            std::unique_ptr<File>* file) override {
     const int error = ForwardingFileSystem::Open(path, options, file);
-    if (error == 0 && opened_ && path == path_) std::exchange(opened_, nullptr)();
+    std::function<void()> opened;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (error == 0 && path == path_) opened = std::exchange(opened_, nullptr);
+    }
+    if (opened) opened();
     return error;
   }
 
  private:
-  std::string path_;
-  std::function<void()> opened_;
+  std::mutex mutex_;
+  std::string path_;              // guarded by mutex_
+  std::function<void()> opened_;  // guarded by mutex_
 };
 
 class LiveReaderTest : public ::testing::Test {
@@ -112,9 +120,14 @@ class LiveReaderTest : public ::testing::Test {
   void AppendSegment() { AppendDurable(10, 2000); }
 
   // What a reader finds beside a writer that does `work` after each of its looks.
-  void ReadBeside(std::function<void()> work) {
+  void ReadBeside(const std::function<void()>& work) {
     const Lsn before = log_->durable_lsn();
-    LookingFileSystem fs(std::move(work));
+    // A plan looks at many segments in several threads.
+    std::mutex one_at_a_time;
+    LookingFileSystem fs([&] {
+      const std::lock_guard<std::mutex> lock(one_at_a_time);
+      work();
+    });
     auto reader = Reader::OpenReadOnly(directory_, 0, &fs);
     ASSERT_TRUE(reader.ok()) << reader.status();
     Record record;
