@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "engine/file_io.h"
+#include "engine/format.h"
 #include "engine/segment.h"
 #include "engine/watermark_file.h"
 #include "gtest/gtest.h"
@@ -524,6 +525,32 @@ TEST_F(FollowProcessTest, FollowsWithoutInotify) {
   std::thread cancels([&] { reader->Cancel(); });
   EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kCancelled));
   cancels.join();
+}
+
+// The word of a writer that was killed, or waits for the disk, in the middle of one: what it cuts
+// is still in the files, below the watermark of before.
+TEST_F(FollowProcessTest, NothingIsServedWhileATruncationIsUnderWay) {
+  Writer writer(directory_);
+  writer.Do("open");
+  writer.Do("append 2 a");
+  WithoutWatch fs;  // looks every 10 ms
+  auto reader = Follow(0, &fs);
+  ExpectNext(reader.get(), {1, 2});
+  writer.Do("append 6 a");
+  writer.Do("close");
+  WatermarkBlock word = Published();
+  word.cuts = 1;
+  word.first_cut = 5;
+  word.cut_generation = word.generation;
+  ++word.sequence;
+  std::string bytes(kWatermarkBytes, '\0');
+  EncodeWatermark(word, bytes.data());
+  WriteFile(directory_ + "/WATERMARK", bytes);
+  ExpectNothing(reader.get(), std::chrono::milliseconds(100));
+  // It never came to it: the next writer has all of them.
+  writer.Do("open");
+  writer.Do("append 1 a");
+  ExpectNext(reader.get(), {3, 9});
 }
 
 // The word of a writer that was killed when a cut had replaced what it names, and before it said
