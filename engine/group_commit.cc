@@ -151,7 +151,7 @@ void GroupCommit::ChooseWord(Waiter* waiter) {
     has_heir_ = true;
     return;
   }
-  waiter->word = &round_words_[(round_ + (this_round ? 0 : 1)) % 2];
+  waiter->shared = round_words_.Choose(round_ + (this_round ? 0 : 1));
 }
 
 void GroupCommit::Gather() {
@@ -297,10 +297,10 @@ void GroupCommit::Fail(const absl::Status& status) {
 }
 
 void GroupCommit::HandOver(uint32_t committers) {
-  // Who sleeps on a word of its own; those on the round's words follow.
+  // Who sleeps on a word of its own; and the words of the others.
   absl::InlinedVector<std::atomic<uint32_t>*, 8> wake;
   std::atomic<uint32_t>* leader = nullptr;
-  bool wake_round[2] = {false, false};
+  RoundWords::Some released(&round_words_);
   const bool failed = failed_ != absl::StatusCode::kOk;
   // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
   gather_target_ = committers;
@@ -317,7 +317,7 @@ void GroupCommit::HandOver(uint32_t committers) {
       state = Waiter::kCut;
     } else if (leader == nullptr) {
       state = Waiter::kLead;
-      leader = waiter->word;
+      leader = waiter->word();
     }
     if (state == Waiter::kParked) {
       link = &waiter->next;
@@ -329,20 +329,14 @@ void GroupCommit::HandOver(uint32_t committers) {
       --durable_waiters_;
       ++gather_target_;
     }
-    std::atomic<uint32_t>* const word = waiter->word;
-    if (word == &round_words_[0] || word == &round_words_[1]) {
-      wake_round[word - round_words_] = true;
+    if (waiter->shared != nullptr) {
+      released.Add(waiter->shared);
     } else if (state != Waiter::kLead) {
-      wake.push_back(word);
+      wake.push_back(waiter->word());
     }
     waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
   }
-  for (size_t i : {0, 1}) {
-    if (wake_round[i]) {
-      round_words_[i].fetch_add(1, std::memory_order_release);
-      wake.push_back(&round_words_[i]);
-    }
-  }
+  released.Release();
   ++round_;
   round_lsn_ = ~Lsn{0};
   has_heir_ = false;
@@ -360,6 +354,7 @@ void GroupCommit::HandOver(uint32_t committers) {
   mutex_.Unlock();
   // The next leader first: the disk is idle until it runs.
   if (leader != nullptr) FutexWake(leader);
+  released.Wake();
   for (std::atomic<uint32_t>* state : wake) FutexWake(state);
   if (tell_durable) watch_.Wake(Durability::kDurable);
   if (tell_written) watch_.Wake(Durability::kWritten);

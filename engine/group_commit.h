@@ -27,6 +27,7 @@
 #include "engine/group_buffer.h"
 #include "engine/group_writer.h"
 #include "engine/mutex.h"
+#include "engine/round_words.h"
 #include "engine/segment_store.h"
 #include "engine/waiter.h"
 #include "engine/watermark_watch.h"
@@ -231,10 +232,9 @@ class GroupCommit {
   uint32_t waiters_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t durable_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  // Those that one round satisfies sleep on one word, so that one call wakes them: with a call for
-  // each, the first woken take the leader's processor from it. The words take turns: the next round
-  // has the other one. The first that the next round is for is its leader and sleeps on its own.
-  std::atomic<uint32_t> round_words_[2] = {{0}, {0}};
+  // What those sleep on that one round satisfies; but the first that the next round is for is its
+  // leader, and sleeps on its own.
+  RoundWords round_words_;
   uint32_t round_ ABSL_GUARDED_BY(mutex_) = 0;
   // The last record that the round under way writes; not known before it closes the buffer.
   Lsn round_lsn_ ABSL_GUARDED_BY(mutex_) = ~Lsn{0};

@@ -1,41 +1,17 @@
-// Waiting on one word by futex(2): one targeted wake per waiter, and none where nobody sleeps. A
-// condition variable would cost each waiter the log's mutex once more when it wakes.
+// Waiting on one word: targeted wakes, and none where nobody sleeps. A condition variable would
+// cost each waiter the log's mutex once more when it wakes.
 #ifndef SEAWALL_ENGINE_WAITER_H_
 #define SEAWALL_ENGINE_WAITER_H_
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
-#include <climits>
 #include <cstdint>
 
+#include "engine/futex.h"
+#include "engine/round_words.h"
 #include "seawall/types.h"
 
 namespace seawall {
-
-// Sleeps while *word == expected. May return early: callers loop over their condition.
-inline void FutexWait(const std::atomic<uint32_t>* word, uint32_t expected) {
-  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
-}
-
-// The same, for at most so long.
-inline void FutexWaitFor(const std::atomic<uint32_t>* word, uint32_t expected,
-                         std::chrono::nanoseconds timeout) {
-  struct timespec time;
-  time.tv_sec = static_cast<time_t>(timeout.count() / 1000000000);
-  time.tv_nsec = static_cast<long>(timeout.count() % 1000000000);
-  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &time, nullptr, 0);
-}
-
-// Wakes those that sleep on `word`. Only the address counts: the word may be gone already, then
-// nobody sleeps there, or somebody else wakes once for nothing.
-inline void FutexWake(const std::atomic<uint32_t>* word) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-}
 
 // A thread that waits for a watermark, or for the cursors, on its own stack.
 struct Waiter {
@@ -52,16 +28,19 @@ struct Waiter {
   // Leaves kParked once, set by the leader under the log's mutex; from then on the waiter may be
   // gone.
   std::atomic<uint32_t> state{kParked};
-  // What it sleeps on: its own state, or a word shared with others that are to be woken with it, by
-  // one call. Set before it parks. The leader changes a shared word after the states, then wakes.
-  std::atomic<uint32_t>* word = &state;
+  // What it sleeps on, if not on its own state. Set before it parks.
+  SharedWord* shared = nullptr;
+
+  std::atomic<uint32_t>* word() { return shared != nullptr ? &shared->word : &state; }
 
   State Park() {
     for (;;) {
-      const uint32_t seen = word->load(std::memory_order_acquire);
+      const uint32_t seen = word()->load(std::memory_order_acquire);
       const uint32_t now = state.load(std::memory_order_acquire);
       if (now != kParked) return static_cast<State>(now);
-      FutexWait(word, seen);
+      FutexWait(word(), seen);
+      // Whatever woke it: the one that WakeOne() meant has to wake the others.
+      if (shared != nullptr) shared->WakeIfDue();
     }
   }
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks engine/commit_protocol.pml with spin: every state of a few small worlds, and that each of a
-# few breakages of the protocol is found. Needs spin and a C compiler. Prints the number of states;
+# Checks engine/commit_protocol.pml and engine/round_words.pml with spin: every state of a few small
+# worlds, and that each of a few breakages of the protocols is found. Needs spin and a C compiler. Prints the number of states;
 # the last line is "N passed, N failed". `./tools/test model` runs it.
 set -uo pipefail
 
@@ -129,6 +129,13 @@ finds breakage_truncation_forgets_room 'invalid end state' "${again[@]}" \
   -DALL_WAIT_DURABLE -DBUG_TRUNCATION_FORGETS_ROOM
 finds breakage_appends_while_truncating 'assertion violated' "${again[@]}" \
   -DBUG_APPENDS_WHILE_TRUNCATING
+
+model="$PWD/engine/round_words.pml"
+holds shared_word
+holds shared_word_unhelped -DUNHELPED
+finds breakage_released_before_the_states 'invalid end state' -DBUG_RELEASED_BEFORE_THE_STATES
+finds breakage_due_before_the_word 'invalid end state' -DBUG_DUE_BEFORE_THE_WORD
+finds breakage_the_leader_leaves_them 'invalid end state' -DUNHELPED -DBUG_THE_LEADER_LEAVES_THEM
 
 wait
 passed="$(cat "$scratch"/*/verdict | grep -cx ok)"
