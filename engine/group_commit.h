@@ -73,6 +73,7 @@ class GroupCommit {
 
   ReadPoint read_point(Durability level) const;
   DurablePoint durable_point() const;
+  void NoteTailRead() { writer_.NoteTailRead(); }
   // OK, or the error that was latched, or FailedPrecondition after Close().
   absl::Status status() const;
   // OK while the watermarks may move, else why they never will again: the latched error, or

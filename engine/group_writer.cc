@@ -9,8 +9,10 @@
 namespace seawall {
 namespace {
 
-// Writes from here on go around the page cache.
+// Writes from here on go around the page cache, whoever reads.
 constexpr uint64_t kDirectWriteBytes = uint64_t{256} << 10;
+// Smaller ones as well when so much was written since somebody read from the segment being written.
+constexpr uint64_t kUnreadBytes = uint64_t{16} << 20;
 
 }  // namespace
 
@@ -50,7 +52,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
                   segment_->header.predecessor_digest);
   }
   end_ = group.origin + end;
-  bytes_written_ += write_end;
+  CountWritten(write_end);
   digest_ = ExtendDigest(digest_, checksum);
   const uint64_t filled = end % unit_;
   std::memcpy(tail_block_.data(), memory + end - filled, filled);
@@ -69,11 +71,19 @@ void GroupWriter::NoteInIndex(const GroupBuffer& buffer) {
   });
 }
 
-// Large writes go around the page cache: it would cost a copy of what it will not be asked for.
-// Linux keeps the two ways coherent: a direct write first writes back, then drops, what the cache
-// has of its range (open(2), "O_DIRECT", advises against mixing them only for the speed of that).
+void GroupWriter::NoteTailRead() {
+  cached_until_.store(bytes_written() + kUnreadBytes, std::memory_order_relaxed);
+}
+
+// Around the page cache, which would cost a copy of what it will not be asked for, and more of the
+// processor in the sync; through it while somebody reads what was just written, and would have to
+// wait for the disk. PostgreSQL decides so, by its configuration: O_DIRECT unless the log is
+// archived or streamed (get_sync_bit() in xlog.c). Linux keeps the two ways coherent: a direct
+// write first writes back, then drops, what the cache has of its range (open(2), "O_DIRECT",
+// advises against mixing them only for the speed of that).
 absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes) {
-  if (segment_->direct != nullptr && bytes.size() >= kDirectWriteBytes &&
+  const bool unread = bytes_written() >= cached_until_.load(std::memory_order_relaxed);
+  if (segment_->direct != nullptr && (unread || bytes.size() >= kDirectWriteBytes) &&
       offset % kBlockBytes == 0 && bytes.size() % kBlockBytes == 0) {
     absl::Status status = WriteAt(segment_->direct.get(), segment_->path, offset, bytes);
     // It wants another alignment, or wrote a part that has another one.
@@ -123,7 +133,7 @@ absl::Status GroupWriter::WriteCursors(const CursorTable& cursors) {
   absl::Status status =
       WriteAt(segment_->file.get(), segment_->path, CursorSlotOffset(cursors.sequence),
               std::string_view(cursor_slot_.data(), kCursorSlotBytes));
-  if (status.ok()) bytes_written_ += kCursorSlotBytes;
+  if (status.ok()) CountWritten(kCursorSlotBytes);
   return status;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SEAWALL_ENGINE_GROUP_WRITER_H_
 #define SEAWALL_ENGINE_GROUP_WRITER_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -42,11 +43,15 @@ class GroupWriter {
   // Makes durable what was written to the segment.
   absl::Status Sync();
 
+  // Somebody reads from the segment being written: small groups go through the page cache for a
+  // while. From any thread.
+  void NoteTailRead();
+
   // Of the segment that was written last.
   uint64_t generation() const { return segment_->header.generation; }
   uint64_t end() const { return end_; }
   uint64_t digest() const { return digest_; }
-  uint64_t bytes_written() const { return bytes_written_; }
+  uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
   // Of the last Write() or Sync(): when its system calls began and when they had returned.
   std::chrono::steady_clock::time_point io_began() const { return io_began_; }
   std::chrono::steady_clock::time_point io_ended() const { return io_ended_; }
@@ -54,6 +59,9 @@ class GroupWriter {
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer, const CursorTable* cursors);
   absl::Status WriteToSegment(uint64_t offset, std::string_view bytes);
+  void CountWritten(uint64_t bytes) {
+    bytes_written_.store(bytes_written() + bytes, std::memory_order_relaxed);
+  }
   void NoteInIndex(const GroupBuffer& buffer);
   uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
 
@@ -63,7 +71,9 @@ class GroupWriter {
   std::shared_ptr<WritableSegment> segment_;
   uint64_t end_ = 0;
   uint64_t digest_ = 0;
-  uint64_t bytes_written_ = 0;
+  // Hints: that a reader and the writer see old values costs one of them a little speed.
+  std::atomic<uint64_t> bytes_written_{0};  // the leader's to change
+  std::atomic<uint64_t> cached_until_{0};   // of bytes_written_
   std::chrono::steady_clock::time_point io_began_ = {};
   std::chrono::steady_clock::time_point io_ended_ = {};
   AlignedBuffer cursor_slot_;

@@ -342,6 +342,7 @@ class LogImpl : public Log {
       if (store_.truncations() != truncations_now) return std::nullopt;
       ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
                       open ? point.end : segment->end};
+      if (open) commit_.NoteTailRead();
       served = range.last_lsn;
       truncations = truncations_now;
       return range;

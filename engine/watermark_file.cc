@@ -71,6 +71,7 @@ void WatermarkPublisher::Run() {
       followed = IsFollowed();
       looked = now;
     }
+    if (followed) commit_->NoteTailRead();
     Publish(/*announce_cut=*/false, 0);
     if (!followed) Pause(kUnfollowedInterval);
   }
