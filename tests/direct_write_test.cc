@@ -1,6 +1,7 @@
-// Large groups go around the page cache where that can be had, and only there.
+// Groups go around the page cache where that can be had, but small ones while the tail is read.
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,8 @@ class DirectWatch : public ForwardingFileSystem {
     if (error == 0) *file = std::make_unique<WatchedFile>(std::move(*file), options.direct, this);
     return error;
   }
+
+  bool CanBeFollowed() override { return true; }
 
   int open_error = 0;
   int write_error = 0;
@@ -98,10 +101,58 @@ class DirectWriteTest : public ::testing::Test {
   Options options_;
 };
 
-TEST_F(DirectWriteTest, LargeGroupsOnly) {
+TEST_F(DirectWriteTest, AllWhileNobodyReads) {
   WriteAndReadBack();
-  // 20 large groups, none written in parts.
-  EXPECT_EQ(watch_.direct_writes, 20u);
+  EXPECT_EQ(watch_.direct_writes, 40u);  // none was written in parts
+}
+
+TEST_F(DirectWriteTest, LargeOnesOnlyWhileTheTailIsRead) {
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory_, options_);
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->AppendDurable("1").status());
+  EXPECT_EQ(watch_.direct_writes, 1u);
+  ASSERT_OK((*log)->Read(1).status());
+  ASSERT_OK((*log)->AppendDurable("2").status());
+  EXPECT_EQ(watch_.direct_writes, 1u);
+  const std::string large(500000, 'x');
+  ASSERT_OK((*log)->AppendDurable(large).status());
+  EXPECT_EQ(watch_.direct_writes, 2u);
+  absl::StatusOr<std::unique_ptr<Reader>> reader = (*log)->NewReader(2);
+  ASSERT_OK(reader);
+  Record record;
+  for (Lsn lsn = 2; lsn < 100; ++lsn) {
+    ASSERT_TRUE((*reader)->Next(&record));
+    ASSERT_OK((*log)->AppendDurable("small").status());
+  }
+  EXPECT_EQ(watch_.direct_writes, 2u);
+  // Nobody reads any more.
+  for (int i = 0; i < 40; ++i) ASSERT_OK((*log)->AppendDurable(large).status());
+  EXPECT_EQ(watch_.direct_writes, 42u);
+  ASSERT_OK((*log)->AppendDurable("small").status());
+  EXPECT_EQ(watch_.direct_writes, 43u);
+  // In another segment than the one that is written, it is the disk's to be read from anyway.
+  ASSERT_OK((*log)->Read(2).status());
+  ASSERT_OK((*log)->AppendDurable("small").status());
+  EXPECT_EQ(watch_.direct_writes, 44u);
+}
+
+TEST_F(DirectWriteTest, LargeOnesOnlyWhileAnotherProcessFollows) {
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory_, options_);
+  ASSERT_OK(log);
+  ASSERT_OK((*log)->AppendDurable("first").status());
+  absl::StatusOr<std::unique_ptr<Reader>> reader = Reader::Follow(directory_, 1);
+  ASSERT_OK(reader);
+  // Until the writer has noticed.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  for (uint64_t before = 0; before != watch_.direct_writes;) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    before = watch_.direct_writes;
+    ASSERT_OK((*log)->AppendDurable("next").status());
+    ASSERT_OK((*reader)->Wait(deadline));
+    Record record;
+    while ((*reader)->Next(&record)) {
+    }
+  }
 }
 
 TEST_F(DirectWriteTest, NoneWhereItCannotBeOpened) {
@@ -118,11 +169,11 @@ TEST_F(DirectWriteTest, NoneWhereItWantsAnotherAlignment) {
 }
 
 TEST_F(DirectWriteTest, AFailureLatches) {
-  watch_.write_error = EIO;
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory_, options_);
   ASSERT_OK(log);
   ASSERT_OK((*log)->AppendDurable("small"));
-  EXPECT_FALSE((*log)->AppendDurable(std::string(500000, 'x')).ok());
+  watch_.write_error = EIO;
+  EXPECT_FALSE((*log)->AppendDurable("small").ok());
   watch_.write_error = 0;
   EXPECT_FALSE((*log)->AppendDurable("small").ok());
 }
