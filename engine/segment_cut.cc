@@ -91,10 +91,9 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::CutAfter(Lsn lsn,
   std::vector<SegmentRef> kept;
   {
     MutexLock lock(&mutex_);
-    auto cut = std::upper_bound(segments_.begin(), segments_.end(), lsn,
-                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+    const size_t cut = segments_.CountUpTo(lsn);
     // The one that is cut, and the one that stands behind if nothing of it is left.
-    kept.assign(cut - std::min<std::ptrdiff_t>(cut - segments_.begin(), 2), cut);
+    for (size_t i = cut - std::min<size_t>(cut, 2); i < cut; ++i) kept.push_back(segments_.Ref(i));
   }
   if (!kept.empty()) {
     absl::Status status = FindCut(kept.back(), lsn, &source, &header);
@@ -171,29 +170,28 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   MutexLock lock(&mutex_);
   // No index is written over what a reader may still be in, behind the cut.
   closed.swap(sealed_);
-  segments_.back().file_bytes = prepared_.front().file_bytes;
-  segments_.back().newest_unix_micros = clock_.Now();
+  segments_.SetFileBytes(segments_.size() - 1, prepared_.front().file_bytes);
+  segments_.SetNewest(segments_.size() - 1, clock_.Now());
   while (!segments_.empty() &&
          (kept.empty() || segments_.back().generation > kept.back().generation)) {
-    SegmentRef& last = segments_.back();
-    cut_files_.push_back(
-        {{SegmentName(last.generation)}, last.generation, last.file_bytes, std::move(last.pin)});
-    segments_.pop_back();
+    const SegmentEntry& last = segments_.back();
+    cut_files_.push_back({{SegmentName(last.generation)},
+                          last.generation,
+                          last.file_bytes,
+                          segments_.Pins(segments_.size() - 1)});
+    segments_.PopBack();
   }
   for (size_t i = 1; i < prepared_.size(); ++i) {
     const Prepared& spare = prepared_[i];
-    cut_files_.push_back(
-        {{SegmentName(spare.generation)}, spare.generation, spare.file_bytes, nullptr});
+    cut_files_.push_back({{SegmentName(spare.generation)}, spare.generation, spare.file_bytes, {}});
   }
   if (!kept.empty()) {
-    kept.back().file_bytes = segments_.back().file_bytes;
-    kept.back().newest_unix_micros = segments_.back().newest_unix_micros;
-    last_sealed_ = std::max(last_sealed_, kept.back().generation);
-    segments_.back() = std::move(kept.back());
-    segments_.back().index.reset();
+    const SegmentRef& last = kept.back();
+    last_sealed_ = std::max(last_sealed_, last.generation);
+    segments_.EndLast(last.last_lsn, last.end, last.digest);
+    segments_.DropIndex(last.generation);
   }
-  segments_.push_back(RefOf(*fresh.segment));
-  segments_.back().pin = std::make_shared<int>(0);
+  segments_.PushBack(RefOf(*fresh.segment));
   durable_generation_ = fresh.segment->header.generation;
   if (std::exchange(trim_awaits_sync_, false)) trim_due_ = true;
   if (kept.empty()) first_generation_ = fresh.segment->header.generation;

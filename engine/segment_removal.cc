@@ -51,8 +51,9 @@ absl::Status SegmentStore::GiveUp() {
   }
   MutexLock lock(&mutex_);
   for (; giving_up_ > 0; --giving_up_) {
-    trimmed_.push_back(std::move(segments_.front()));
-    segments_.pop_front();
+    const SegmentEntry& first = segments_.front();
+    trimmed_.push_back({first.generation, first.file_bytes, segments_.Pins(0)});
+    segments_.PopFront();
   }
   work_.NotifyOne();
   return absl::OkStatus();
@@ -74,17 +75,15 @@ absl::Status SegmentStore::RemoveTrimmed() {
     const size_t spares = std::min(options_.max_recycled_segments,
                                    roomy ? options_.max_recycled_segments : uint32_t{1});
     while (!trimmed_.empty()) {
-      SegmentRef& segment = trimmed_.front();
-      Gone file{{SegmentName(segment.generation)}, segment.generation, segment.file_bytes, nullptr};
-      const bool free = segment.pin.use_count() == 1 &&  // nobody can get another pin
-                        segment.generation >= recycle_from_generation_;
+      const Left& left = trimmed_.front();
+      Gone file{{SegmentName(left.generation)}, left.generation, left.file_bytes, left.pins};
+      const bool free = left.pins.expired() && left.generation >= recycle_from_generation_;
       if (free && recycle.names.empty() && MayPrepare() && Spares() < spares) {
         recycle = std::move(file);
         generation = next_generation_++;
       } else if (free && MayPrepare() && Spares() + 1 < spares) {
         break;  // in the next job
       } else {
-        file.pin = std::move(segment.pin);
         gone.push_back(std::move(file));
       }
       trimmed_.pop_front();
@@ -124,12 +123,10 @@ absl::Status SegmentStore::Remove(std::vector<Gone> gone) {
     if (there) continue;  // and counts, until the next open removes it
     MutexLock lock(&mutex_);
     ++stats_.segments_unlinked;
-    const std::weak_ptr<const int> readers = file.pin;
-    file.pin.reset();
-    if (readers.expired()) {
+    if (file.pins.expired()) {
       budget_.Give(file.file_bytes);
     } else {
-      pinned_.push_back({file.generation, file.file_bytes, readers});
+      pinned_.push_back({file.generation, file.file_bytes, std::move(file.pins)});
     }
   }
   return status;
@@ -137,7 +134,7 @@ absl::Status SegmentStore::Remove(std::vector<Gone> gone) {
 
 void SegmentStore::ForgetClosedPins() {
   for (size_t i = pinned_.size(); i-- > 0;) {
-    if (!pinned_[i].pin.expired()) continue;
+    if (!pinned_[i].pins.expired()) continue;
     budget_.Give(pinned_[i].file_bytes);
     pinned_.erase(pinned_.begin() + static_cast<std::ptrdiff_t>(i));
   }

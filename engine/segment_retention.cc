@@ -32,7 +32,7 @@ Lsn SegmentStore::HoldFirst(HoldKind kind, const std::string& name) {
 
 void SegmentStore::HoldBehind(HoldKind kind, const std::string& name, uint64_t generation) {
   MutexLock lock(&mutex_);
-  const size_t next = std::min(FirstAbove(generation), segments_.size() - 1);
+  const size_t next = std::min(segments_.FirstAbove(generation), segments_.size() - 1);
   NoteLetGo(holds_.Set(kind, name, segments_[next].base_lsn));
 }
 
@@ -63,11 +63,10 @@ void SegmentStore::NoteLetGo(Lsn held_from) {
 Lsn SegmentStore::UnwantedBelow(Clock::time_point* due) const {
   Lsn below = unwanted_below_;
   if (options_.retain_bytes == 0 && options_.retain_micros == 0) return below;
-  uint64_t behind = fill_;
-  for (const SegmentRef& segment : segments_) behind += segment.end;
+  uint64_t behind = fill_ + segments_.end_bytes();
   const int64_t now = clock_.Now();
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
-    const SegmentRef& segment = segments_[i];
+    const SegmentEntry& segment = segments_[i];
     behind -= segment.end;
     if (segment.last_lsn < below) continue;
     if (Wanted(options_, behind, segment.newest_unix_micros, now, nullptr)) {
@@ -82,15 +81,15 @@ Lsn SegmentStore::UnwantedBelow(Clock::time_point* due) const {
   return below;
 }
 
-bool SegmentStore::NextOfUnknownAge(SegmentRef* segment, SegmentRef* next) const {
+bool SegmentStore::NextOfUnknownAge(uint64_t* generation, SegmentRef* next) {
   MutexLock lock(&mutex_);
   const int64_t now = clock_.Now();
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     const int64_t newest = segments_[i].newest_unix_micros;
     if (newest > 0 && Wanted(options_, 0, newest, now, nullptr)) return false;
     if (newest > 0) continue;
-    *segment = segments_[i];
-    *next = segments_[i + 1];
+    *generation = segments_[i].generation;
+    *next = segments_.PinnedRef(i + 1);
     return true;
   }
   return false;
@@ -116,21 +115,19 @@ int64_t SegmentStore::NewestBefore(const SegmentRef& next) const {
 
 void SegmentStore::LearnAges() {
   if (options_.retain_micros == 0) return;
-  SegmentRef segment;
+  uint64_t generation = 0;
   SegmentRef next;
-  while (NextOfUnknownAge(&segment, &next)) {
+  while (NextOfUnknownAge(&generation, &next)) {
     const int64_t newest = NewestBefore(next);
     MutexLock lock(&mutex_);
-    for (SegmentRef& known : segments_) {
-      if (known.generation == segment.generation) known.newest_unix_micros = newest;
-    }
+    if (IsCurrent(generation)) segments_.SetNewest(segments_.Find(generation), newest);
   }
 }
 
 // ---- The report
 
 SegmentRetention SegmentStore::Explain(size_t i, uint64_t bytes_behind, Lsn unwanted_below) const {
-  const SegmentRef& segment = segments_[i];
+  const SegmentEntry& segment = segments_[i];
   SegmentRetention kept;
   kept.generation = segment.generation;
   kept.first_lsn = segment.base_lsn;
@@ -178,8 +175,7 @@ RetentionReport SegmentStore::retention_report() {
   ForgetClosedPins();
   Clock::time_point due;
   const Lsn below = UnwantedBelow(&due);
-  uint64_t behind = fill_;
-  for (const SegmentRef& segment : segments_) behind += segment.end;
+  uint64_t behind = fill_ + segments_.end_bytes();
   for (size_t i = 0; i < segments_.size(); ++i) {
     behind -= segments_[i].end;
     report.segments.push_back(Explain(i, behind, below));
@@ -189,14 +185,14 @@ RetentionReport SegmentStore::retention_report() {
   for (size_t i = 1; i < prepared_.size(); ++i) {
     add_file(prepared_[i].generation, prepared_[i].file_bytes, KeptBecause::kSpare);
   }
-  for (const SegmentRef& segment : trimmed_) {
-    add_file(segment.generation, segment.file_bytes,
-             segment.pin.use_count() > 1 ? KeptBecause::kReader : KeptBecause::kRemovedNext);
+  for (const Left& file : trimmed_) {
+    add_file(file.generation, file.file_bytes,
+             file.pins.expired() ? KeptBecause::kRemovedNext : KeptBecause::kReader);
   }
   for (const Gone& file : cut_files_) {
     add_file(file.generation, file.file_bytes, KeptBecause::kRemovedNext);
   }
-  for (const Pinned& file : pinned_) {
+  for (const Left& file : pinned_) {
     add_file(file.generation, file.file_bytes, KeptBecause::kReader);
   }
   report.first_lsn = segments_.front().base_lsn;

@@ -28,8 +28,7 @@ void SegmentStore::WriteIndex() {
   Sealed sealed = std::move(sealed_.front());
   sealed_.pop_front();
   const uint64_t generation = sealed.segment.generation;
-  const bool wanted =
-      sealed.segment.end > kUnindexedBytes && FindSegment(generation) != segments_.end();
+  const bool wanted = sealed.segment.end > kUnindexedBytes && IsCurrent(generation);
   // Under a cap it gets what is left, and an index that has no room is not written.
   const uint64_t file_bytes = sealed.segment.file_bytes;
   const uint64_t most = std::max(file_bytes, options_.segment_bytes);
@@ -51,8 +50,7 @@ void SegmentStore::WriteIndex() {
   SettleSealed(generation, file_bytes + growth, bytes);
   if (wanted) ++(status.ok() ? stats_.indexes_written : stats_.index_write_failures);
   // Whoever reads from it next has it from the file; or makes it anew, if it could not be written.
-  auto segment = FindSegment(generation);
-  if (segment != segments_.end()) segment->index.reset();
+  segments_.DropIndex(generation);
   last_sealed_ = std::max(last_sealed_, generation);
   progress_.NotifyAll();
   if (!callbacks_.on_sealed) return;
@@ -61,39 +59,24 @@ void SegmentStore::WriteIndex() {
   mutex_.Lock();
 }
 
-std::optional<SegmentRef> SegmentStore::NextSealed(uint64_t generation) const {
+std::optional<SegmentRef> SegmentStore::NextSealed(uint64_t generation) {
   MutexLock lock(&mutex_);
-  const size_t next = FirstAbove(generation);
+  const size_t next = segments_.FirstAbove(generation);
   if (next == segments_.size() || !segments_[next].sealed() ||
       segments_[next].generation > last_sealed_) {
     return std::nullopt;
   }
-  return segments_[next];
-}
-
-size_t SegmentStore::FirstAbove(uint64_t generation) const {
-  const auto above = std::upper_bound(
-      segments_.begin(), segments_.end(), generation,
-      [](uint64_t g, const SegmentRef& segment) { return g < segment.generation; });
-  return static_cast<size_t>(above - segments_.begin());
+  return segments_.PinnedRef(next);
 }
 
 void SegmentStore::SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes) {
   budget_.Give(taken);
   budget_.Take(bytes);
+  if (IsCurrent(generation)) segments_.SetFileBytes(segments_.Find(generation), bytes);
   // It may have been trimmed meanwhile; this thread removes it, later.
-  for (std::deque<SegmentRef>* all : {&segments_, &trimmed_}) {
-    for (SegmentRef& segment : *all) {
-      if (segment.generation == generation) segment.file_bytes = bytes;
-    }
+  for (Left& file : trimmed_) {
+    if (file.generation == generation) file.file_bytes = bytes;
   }
-}
-
-std::deque<SegmentRef>::iterator SegmentStore::FindSegment(uint64_t generation) {
-  auto found = std::lower_bound(
-      segments_.begin(), segments_.end(), generation,
-      [](const SegmentRef& segment, uint64_t g) { return segment.generation < g; });
-  return found != segments_.end() && found->generation == generation ? found : segments_.end();
 }
 
 void SegmentStore::ForgetCached(const std::vector<std::string>& names) {

@@ -288,16 +288,12 @@ void SegmentStore::Begin(const WritableSegment& segment,
                          std::shared_ptr<WritableSegment> predecessor, uint64_t predecessor_end,
                          uint64_t predecessor_digest) {
   MutexLock lock(&mutex_);
-  SegmentRef& last = segments_.back();
-  last.last_lsn = segment.header.base_lsn - 1;
-  last.end = predecessor_end;
-  last.digest = predecessor_digest;
-  last.file_bytes = prepared_.front().file_bytes;
-  last.newest_unix_micros = clock_.Now();
-  SegmentRef sealed = last;
-  sealed.pin.reset();
-  segments_.push_back(RefOf(segment));
-  segments_.back().pin = std::make_shared<int>(0);
+  const size_t last = segments_.size() - 1;
+  segments_.EndLast(segment.header.base_lsn - 1, predecessor_end, predecessor_digest);
+  segments_.SetFileBytes(last, prepared_.front().file_bytes);
+  segments_.SetNewest(last, clock_.Now());
+  SegmentRef sealed = segments_.Ref(last);
+  segments_.PushBack(RefOf(segment));
   // The one before is sealed: it needs no entry in CONTROL any more.
   prepared_.pop_front();
   --current_;

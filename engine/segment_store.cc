@@ -13,8 +13,9 @@ SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options&
       cache_(fs,
              [this](uint64_t g) {
                MutexLock lock(&mutex_);
-               return FindSegment(g) != segments_.end();
+               return IsCurrent(g);
              }),
+      segments_(directory_),
       budget_(options) {}
 
 SegmentStore::~SegmentStore() { Stop(); }
@@ -30,11 +31,10 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
   {
     MutexLock lock(&mutex_);
     log_id_ = log.control.log_id;
-    for (SegmentRef& segment : log.segments) {
-      segment.pin = std::make_shared<int>(0);
+    for (const SegmentRef& segment : log.segments) {
       budget_.Take(segment.file_bytes);
       if (segment.sealed()) last_sealed_ = segment.generation;
-      segments_.push_back(std::move(segment));
+      segments_.PushBack(segment);
     }
     const uint64_t file_bytes = log.fresh.allocated_bytes;
     budget_.Take(file_bytes);
@@ -168,12 +168,11 @@ void SegmentStore::Resume() {
 
 // ---- For everybody
 
-std::optional<SegmentRef> SegmentStore::Locate(Lsn lsn) const {
+std::optional<SegmentRef> SegmentStore::Locate(Lsn lsn) {
   MutexLock lock(&mutex_);
-  auto above = std::upper_bound(segments_.begin(), segments_.end(), lsn,
-                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
-  if (above == segments_.begin()) return std::nullopt;
-  return *std::prev(above);
+  const size_t count = segments_.CountUpTo(lsn);
+  if (count == 0) return std::nullopt;
+  return segments_.PinnedRef(count - 1);
 }
 
 Lsn SegmentStore::first_lsn() const {

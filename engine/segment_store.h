@@ -23,6 +23,7 @@
 #include "engine/retention.h"
 #include "engine/segment.h"
 #include "engine/segment_cache.h"
+#include "engine/segment_list.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 
@@ -98,11 +99,11 @@ class SegmentStore {
   SegmentCache* cache() { return &cache_; }
   // The segment that holds `lsn`, which is not above the written ones; none below the first. The
   // copy pins the file.
-  std::optional<SegmentRef> Locate(Lsn lsn) const;
+  std::optional<SegmentRef> Locate(Lsn lsn);
   Lsn first_lsn() const;
   // The first sealed segment above `generation` that is as it will stay: its end is durable, and it
   // has its index.
-  std::optional<SegmentRef> NextSealed(uint64_t generation) const;
+  std::optional<SegmentRef> NextSealed(uint64_t generation);
   // Counts the TruncateAfter and Reset calls that changed the log.
   size_t truncations() const;
   // The lowest record that was cut off since truncations() was `since`: 0 by a Reset, ~0 if none
@@ -164,13 +165,14 @@ class SegmentStore {
     std::vector<std::string> names;  // it may bear one of them
     uint64_t generation = 0;
     uint64_t file_bytes = 0;
-    std::shared_ptr<const int> pin;
+    std::weak_ptr<const int> pins;
   };
-  // An unlinked file that readers still have open.
-  struct Pinned {
+  // A file that left the log, or is unlinked, and that readers may still have open: for as long as
+  // there are pins, as no more can be had.
+  struct Left {
     uint64_t generation = 0;
     uint64_t file_bytes = 0;
-    std::weak_ptr<const int> pin;
+    std::weak_ptr<const int> pins;
   };
   enum class Job { kNone, kExtend, kSpare, kTrim, kRemove };
 
@@ -188,10 +190,9 @@ class SegmentStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of files that are about to go.
   void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The index in segments_ of the first above `generation`; their number if there is none.
-  size_t FirstAbove(uint64_t generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::deque<SegmentRef>::iterator FindSegment(uint64_t generation)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsCurrent(uint64_t generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return segments_.Find(generation) < segments_.size();
+  }
   Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasGarbage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !trimmed_.empty() || !cut_files_.empty();
@@ -217,7 +218,7 @@ class SegmentStore {
   Lsn UnwantedBelow(Clock::time_point* due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Finds out how old segments from before Start() are, as far as it decides on their staying.
   void LearnAges() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool NextOfUnknownAge(SegmentRef* segment, SegmentRef* next) const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool NextOfUnknownAge(uint64_t* generation, SegmentRef* next) ABSL_LOCKS_EXCLUDED(mutex_);
   int64_t NewestBefore(const SegmentRef& next) const;
   SegmentRetention Explain(size_t i, uint64_t bytes_behind, Lsn unwanted_below) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -288,7 +289,7 @@ class SegmentStore {
   CondVar progress_;  // for those that wait for the thread
   LogId log_id_ ABSL_GUARDED_BY(mutex_) = {};
   // All segments that hold records, oldest first; the last one is being written.
-  std::deque<SegmentRef> segments_ ABSL_GUARDED_BY(mutex_);
+  SegmentList segments_ ABSL_GUARDED_BY(mutex_);
   // The last of segments_, those that were taken after it, then the spares. Not empty.
   std::deque<Prepared> prepared_ ABSL_GUARDED_BY(mutex_);
   size_t current_ ABSL_GUARDED_BY(mutex_) = 0;  // index in prepared_
@@ -327,10 +328,10 @@ class SegmentStore {
   // being made or removed.
   DiskBudget budget_ ABSL_GUARDED_BY(mutex_);
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;  // at the cap, and it was told
-  std::vector<Pinned> pinned_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Left> pinned_ ABSL_GUARDED_BY(mutex_);
   // Those below are not recycled: a backup may share their blocks.
   uint64_t recycle_from_generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<SegmentRef> trimmed_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Left> trimmed_ ABSL_GUARDED_BY(mutex_);
   // What was cut off. To be unlinked only: older slots of CONTROL list their salts, and a
   // recycled file behind the tail with groups of such a salt is damage.
   std::vector<Gone> cut_files_ ABSL_GUARDED_BY(mutex_);
