@@ -1,6 +1,7 @@
 // Retention by bytes and age, the hard cap, and the report of why each file is kept.
 #include "seawall/retention.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
@@ -233,6 +234,36 @@ TEST(RetentionTest, TheReportSaysWhatEachFileIsFor) {
   reader->reset();
   report = Settled(log->get());
   EXPECT_NE(report.segments.back().why, KeptBecause::kReader) << report.ToString();
+}
+
+TEST(RetentionTest, AFileThatAReaderHasOpenIsNotWrittenAgain) {
+  TempDir dir;
+  NameWatch watch(FileSystem::Posix());
+  Options options = SmallOptions(&watch);
+  options.max_recycled_segments = 4;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  const Lsn last = AppendUpTo(log->get(), 3);
+  absl::StatusOr<std::unique_ptr<Reader>> reader = (*log)->NewReader(1);
+  ASSERT_OK(reader);
+  Record record;
+  ASSERT_TRUE((*reader)->Next(&record));
+  ASSERT_OK((*log)->TrimBefore(last));
+  watch.AwaitGone(PathOf(dir.path(), 1));
+  watch.AwaitGone(PathOf(dir.path(), 2));
+  const auto is = [](KeptBecause why) {
+    return [why](const SegmentRetention& file) { return file.why == why; };
+  };
+  // The store's thread may still be about to note it.
+  std::vector<SegmentRetention> files;
+  do {
+    files = Settled(log->get()).segments;
+  } while (std::any_of(files.begin(), files.end(), is(KeptBecause::kRemovedNext)));
+  const auto kept = std::find_if(files.begin(), files.end(), is(KeptBecause::kReader));
+  ASSERT_NE(kept, files.end()) << (*log)->retention_report().ToString();
+  EXPECT_EQ(kept->generation, 1u);
+  EXPECT_EQ((*log)->stats().segments_recycled, 1u) << "the other one";
+  EXPECT_EQ((*log)->stats().segments_unlinked, 1u);
 }
 
 // ---- The cap
