@@ -69,17 +69,14 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
   if (!bytes.ok()) return bytes.status();
   MutexLock lock(&mutex_);
   archived_ = Decode(*bytes, log_id_);
-  const auto next = std::find_if(log.segments.begin(), log.segments.end(),
-                                 [this](const SegmentRef& segment) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                                   return segment.generation > archived_;
-                                 });
-  if (next == log.segments.end()) {
+  const size_t next = log.segments.FirstAbove(archived_);
+  if (next == log.segments.size()) {
     // The tail was there before its archiving: this word came from a later state of the log than
     // the files did, and proves nothing either.
     archived_ = 0;
     return store_->SetHold(HoldKind::kArchive, kHoldName, log.segments.front().base_lsn);
   }
-  return store_->SetHold(HoldKind::kArchive, kHoldName, next->base_lsn);
+  return store_->SetHold(HoldKind::kArchive, kHoldName, log.segments[next].base_lsn);
 }
 
 void Archiver::Start() {

@@ -28,7 +28,7 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     // A name that a segment got after CONTROL had said that it was trimmed may have come too late
     // for RecycleSegment() to see it.
     copy.before_commit = [&] {
-      return Overtaken(plan->segments, PlanReadOnly(copy.fs, directory))
+      return Overtaken(copy.segments, PlanReadOnly(copy.fs, directory))
                  ? absl::DataLossError("a segment was trimmed while it was linked")
                  : absl::OkStatus();
     };
@@ -39,13 +39,13 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     absl::Status status = CheckRange(plan->report, copy.to_lsn);
     if (!status.ok()) return status;
     copy.log_id = plan->control.log_id;
-    copy.segments = plan->segments;
+    copy.segments = plan->segments.Refs();
     copy.fresh_generation = plan->next_generation;
     if (plan->has_cursors) copy.cursors = plan->cursors;
     absl::StatusOr<BackupReport> report = CopyLog(copy, destination);
     if (!absl::IsNotFound(report.status()) && !absl::IsDataLoss(report.status())) return report;
     absl::StatusOr<RecoveryPlan> now = PlanReadOnly(copy.fs, directory);
-    if (!Overtaken(plan->segments, now)) return report.status();
+    if (!Overtaken(copy.segments, now)) return report.status();
     plan = std::move(now);
   }
   return absl::OutOfRangeError(absl::StrCat("back up ", directory, ": overtaken by trims ",

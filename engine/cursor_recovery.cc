@@ -33,7 +33,7 @@ absl::StatusOr<FoundCursors> FindCursors(FileSystem* fs, const SegmentChain& cha
     if (control.tail_generation == tail.generation || chain.sealed.empty()) {
       return NoValidSlot(tail.path);
     }
-    const SegmentRef& before = chain.sealed.back();
+    const SegmentRef before = chain.sealed.Ref(chain.sealed.size() - 1);
     if (before.groups_begin == kSegmentHeaderBytes) return NoValidSlot(tail.path);
     absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, before.path, OpenOptions());
     if (!file.ok()) return file.status();

@@ -239,9 +239,8 @@ void Copier::Undo() {
 bool Overtaken(const std::vector<SegmentRef>& segments, const absl::StatusOr<RecoveryPlan>& now) {
   if (!now.ok()) return false;
   return std::any_of(segments.begin(), segments.end(), [&](const SegmentRef& segment) {
-    return std::none_of(now->segments.begin(), now->segments.end(), [&](const SegmentRef& other) {
-      return other.generation == segment.generation && other.salt == segment.salt;
-    });
+    const size_t other = now->segments.Find(segment.generation);
+    return other == now->segments.size() || now->segments[other].salt != segment.salt;
   });
 }
 

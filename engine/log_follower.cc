@@ -90,7 +90,8 @@ absl::Status FollowedLog::Open(Lsn* from) {
   if (!plan.ok()) return plan.status();
   log_id_ = plan->control.log_id;
   if (block->has_value() && (*block)->log_id == log_id_) seen_.cuts = (*block)->cuts;
-  segments_.assign(plan->segments.begin(), plan->segments.end());
+  const std::vector<SegmentRef> segments = plan->segments.Refs();
+  segments_.assign(segments.begin(), segments.end());
   SegmentRef& tail = segments_.back();
   tail.last_lsn = ~Lsn{0};
   tail.end = tail.digest = 0;

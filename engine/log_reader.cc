@@ -268,8 +268,8 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
     return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
-  return NewSourceReader(fs, FixedSource(std::move(plan->segments)), from,
-                         GivenUpSince(fs, directory), /*watch=*/nullptr, EntryInFile);
+  return NewSourceReader(fs, FixedSource(plan->segments.Refs()), from, GivenUpSince(fs, directory),
+                         /*watch=*/nullptr, EntryInFile);
 }
 
 }  // namespace seawall

@@ -21,7 +21,7 @@ namespace {
 
 // Where the fresh segment stands, and what it copies, by a plan for a log that exists.
 void Link(const RecoveryPlan& plan, SegmentHeader* header, CopySource* source) {
-  const SegmentRef& tail = plan.segments.back();
+  const SegmentRef tail = plan.segments.Ref(plan.segments.size() - 1);
   header->log_id = plan.control.log_id;
   header->base_lsn = plan.copy_first_lsn;
   header->durable_lsn = tail.last_lsn;
@@ -40,15 +40,12 @@ void Link(const RecoveryPlan& plan, SegmentHeader* header, CopySource* source) {
 
 // The tail, as the segment before the fresh one; or not at all.
 void SealOrDropTail(RecoveryPlan* plan) {
-  SegmentRef& tail = plan->segments.back();
   if (plan->copy_from == plan->tail_header.groups_begin()) {
-    plan->garbage.push_back(SegmentName(tail.generation));
-    plan->segments.pop_back();
+    plan->garbage.push_back(SegmentName(plan->segments.back().generation));
+    plan->segments.PopBack();
     return;
   }
-  tail.last_lsn = plan->copy_first_lsn - 1;
-  tail.end = plan->copy_from;
-  tail.digest = plan->digest_at_copy;
+  plan->segments.EndLast(plan->copy_first_lsn - 1, plan->copy_from, plan->digest_at_copy);
 }
 
 }  // namespace
@@ -110,8 +107,8 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
     if (!status.ok()) return status;
   }
   if (plan->exists) SealOrDropTail(plan);
-  log.segments = plan->segments;
-  log.segments.push_back(RefOf(segment));
+  log.segments = plan->exists ? std::move(plan->segments) : SegmentList(directory);
+  log.segments.PushBack(RefOf(segment));
   plan->report.segments = log.segments.size();
   status = RemoveFiles(fs, directory, plan->garbage);
   if (!status.ok()) return status;

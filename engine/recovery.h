@@ -13,6 +13,7 @@
 #include "engine/format.h"
 #include "engine/recovery_plan.h"
 #include "engine/segment.h"
+#include "engine/segment_list.h"
 #include "seawall/file_system.h"
 #include "seawall/options.h"
 
@@ -21,8 +22,8 @@ namespace seawall {
 // A log that is ready to be appended to.
 struct RecoveredLog {
   std::unique_ptr<ControlFile> control_file;
-  ControlBlock control;              // as written
-  std::vector<SegmentRef> segments;  // the last one is the fresh segment
+  ControlBlock control;  // as written
+  SegmentList segments;  // the last one is the fresh segment
   FreshSegment fresh;
   CursorTable cursors;  // in both slots of the fresh segment, if it has slots
 };
@@ -31,7 +32,8 @@ struct RecoveredLog {
 SegmentRef RefOf(const WritableSegment& segment);
 
 // Creates the log, or begins a fresh segment behind what the plan retains; then writes CONTROL and
-// removes the garbage. The directory exists and is locked. Fills in the rest of plan->report.
+// removes the garbage. The directory exists and is locked. Fills in the rest of plan->report, takes
+// plan->segments.
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
                                            const Options& options, RecoveryPlan* plan);
 

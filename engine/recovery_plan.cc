@@ -183,10 +183,8 @@ absl::Status Planner::DecideEnd(const TailScan& scan) {
       report.discarded_bytes = scan.remnants_end - scan.end;
       break;
   }
-  plan_.segments.push_back({chain_.tail.path, chain_.tail.generation, chain_.tail.header.salt,
-                            chain_.tail.header.base_lsn, scan.last_lsn, scan.end, scan.digest,
-                            chain_.tail.bytes, 0, nullptr, nullptr,
-                            chain_.tail.header.groups_begin()});
+  plan_.segments = std::move(chain_.sealed);
+  plan_.segments.PushBack(EntryOf(chain_.tail, scan.last_lsn, scan.end, scan.digest));
   report.scanned_bytes = scan.scanned_bytes;
   report.scanned_records = scan.scanned_records;
   report.proven_durable_lsn =
@@ -216,14 +214,10 @@ void Planner::ChooseCopy(const TailScan& scan, bool carry_small_tail) {
 
 // What is another log's, or cannot be looked at, is not ours to remove.
 void Planner::CollectGarbage() {
-  auto newest_retained = plan_.segments.crbegin();
+  size_t retained = plan_.segments.size();  // those before it are older than what was looked at
   for (uint64_t generation : generations_) {
-    while (newest_retained != plan_.segments.crend() && newest_retained->generation > generation) {
-      ++newest_retained;
-    }
-    if (newest_retained != plan_.segments.crend() && newest_retained->generation == generation) {
-      continue;
-    }
+    while (retained > 0 && plan_.segments[retained - 1].generation > generation) --retained;
+    if (retained > 0 && plan_.segments[retained - 1].generation == generation) continue;
     absl::StatusOr<SegmentFile> file = ReadSegment(generation);
     if (file.ok() && file->kind != FileKind::kForeign) {
       plan_.garbage.push_back(SegmentName(generation));
@@ -251,7 +245,6 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   absl::StatusOr<SegmentChain> chain = ReadChain(fs_, directory_, generations_, *control);
   if (!chain.ok()) return chain.status();
   chain_ = std::move(*chain);
-  plan_.segments = chain_.sealed;
   plan_.tail_header = chain_.tail.header;
   if (chain_.tail.generation == control->tail_generation) {
     control_durable_lsn_ = control->durable_lsn;

@@ -11,7 +11,7 @@
 #include "engine/control_file.h"
 #include "engine/cursor_table.h"
 #include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/segment_list.h"
 #include "seawall/file_system.h"
 #include "seawall/recovery_report.h"
 
@@ -25,7 +25,7 @@ struct RecoveryPlan {
 
   ControlBlock control;
   // All retained segments, oldest first; the last one is the tail, with the end that was decided.
-  std::vector<SegmentRef> segments;
+  SegmentList segments;
   SegmentHeader tail_header;
   // The log has cursors, and the newest table of them.
   bool has_cursors = false;

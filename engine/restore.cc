@@ -104,8 +104,7 @@ absl::Status Restorer::TakeLive() {
   copy_.log_id = plan->control.log_id;
   copy_.fresh_generation = plan->next_generation;
   if (plan->has_cursors) copy_.cursors = std::move(plan->cursors);
-  live_segments_ = plan->segments;
-  copy_.segments = std::move(plan->segments);
+  live_segments_ = copy_.segments = plan->segments.Refs();
   absl::StatusOr<SegmentFile> oldest =
       ReadSegmentFile(fs_, live_, copy_.segments.front().generation, &copy_.log_id);
   if (!oldest.ok()) return oldest.status();

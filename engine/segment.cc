@@ -4,9 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "engine/segment_scanner.h"
 
 namespace seawall {
@@ -205,17 +203,20 @@ absl::Status FillFresh(FileSystem* fs, const std::string& directory, const Optio
 }  // namespace
 
 std::string SegmentName(uint64_t generation) {
-  return absl::StrFormat("%0*d%s", static_cast<int>(kDigits), generation, kSuffix);
+  return absl::StrCat(absl::Dec(generation, absl::kZeroPad16), kSuffix);
 }
 
 std::optional<uint64_t> ParseSegmentName(const std::string& name) {
-  uint64_t generation = 0;
   if (name.size() != kDigits + sizeof(kSuffix) - 1 ||
-      !absl::SimpleAtoi(name.substr(0, name.size() - (sizeof(kSuffix) - 1)), &generation) ||
-      generation >= kMaxNumber || name != SegmentName(generation)) {
+      name.compare(kDigits, kDigits, kSuffix) != 0) {
     return std::nullopt;
   }
-  return generation;
+  uint64_t generation = 0;  // of 16 digits: it fits
+  for (size_t i = 0; i < kDigits; ++i) {
+    if (name[i] < '0' || name[i] > '9') return std::nullopt;
+    generation = 10 * generation + static_cast<uint64_t>(name[i] - '0');
+  }
+  return generation < kMaxNumber ? std::optional<uint64_t>(generation) : std::nullopt;
 }
 
 OpenOptions WriteOpenOptions(const Options& options) {

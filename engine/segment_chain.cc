@@ -14,7 +14,9 @@ class ChainReader {
  public:
   ChainReader(FileSystem* fs, const std::string& directory,
               const std::vector<uint64_t>& generations, const ControlBlock& control)
-      : fs_(fs), directory_(directory), generations_(generations), control_(control) {}
+      : fs_(fs), directory_(directory), generations_(generations), control_(control) {
+    chain_.sealed = SegmentList(directory);
+  }
 
   absl::StatusOr<SegmentChain> Read() {
     absl::Status status = FindTail();
@@ -95,7 +97,6 @@ absl::Status ChainReader::FindTail() {
 // From the tail back to the first retained segment, by what each header says of the one before.
 absl::Status ChainReader::WalkChain() {
   SegmentHeader next = chain_.tail.header;
-  std::vector<SegmentRef> newest_first;
   SegmentReadAhead headers(fs_, directory_, &control_.log_id, Sealed());
   while (next.predecessor_generation != 0 &&
          next.predecessor_generation >= control_.first_generation) {
@@ -122,16 +123,27 @@ absl::Status ChainReader::WalkChain() {
                           absl::StrCat("expected a first record below ", next.base_lsn, ", found ",
                                        file->header.base_lsn));
     }
-    newest_first.push_back({file->path, generation, file->header.salt, file->header.base_lsn,
-                            next.base_lsn - 1, next.predecessor_end, next.predecessor_digest,
-                            file->bytes, 0, nullptr, nullptr, file->header.groups_begin()});
+    chain_.sealed.PushFront(
+        EntryOf(*file, next.base_lsn - 1, next.predecessor_end, next.predecessor_digest));
     next = file->header;
   }
-  chain_.sealed.assign(newest_first.rbegin(), newest_first.rend());
   return absl::OkStatus();
 }
 
 }  // namespace
+
+SegmentEntry EntryOf(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64_t digest) {
+  SegmentEntry entry;
+  entry.generation = file.generation;
+  entry.salt = file.header.salt;
+  entry.base_lsn = file.header.base_lsn;
+  entry.last_lsn = last_lsn;
+  entry.end = end;
+  entry.digest = digest;
+  entry.file_bytes = file.bytes;
+  entry.has_cursors = file.header.cursors;
+  return entry;
+}
 
 absl::StatusOr<SegmentChain> ReadChain(FileSystem* fs, const std::string& directory,
                                        const std::vector<uint64_t>& generations,

@@ -9,18 +9,21 @@
 
 #include "absl/status/statusor.h"
 #include "engine/format.h"
-#include "engine/segment.h"
 #include "engine/segment_file.h"
+#include "engine/segment_list.h"
 #include "seawall/file_system.h"
 
 namespace seawall {
 
 struct SegmentChain {
-  std::vector<SegmentRef> sealed;  // oldest first
-  SegmentFile tail;                // the last segment that was begun; it may be damaged at its end
+  SegmentList sealed;
+  SegmentFile tail;  // the last segment that was begun; it may be damaged at its end
   // Behind the tail, without a header of their own; they may hold groups if that is damage.
   std::vector<SegmentFile> doubtful;
 };
+
+// A segment as its header states it, ending where others say that it does.
+SegmentEntry EntryOf(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64_t digest);
 
 // `generations`: of the files in the directory, descending. DataLoss if a segment that `control` or
 // a header vouches for is missing, too short, or not itself.

@@ -80,9 +80,13 @@ std::vector<SegmentRef> SegmentList::Refs() const {
   return refs;
 }
 
-void SegmentList::PushBack(const SegmentRef& segment) {
-  entries_.emplace_back(segment);
+void SegmentList::PushBack(const SegmentEntry& segment) {
+  entries_.push_back(segment);
   end_bytes_ += segment.end;
+}
+
+void SegmentList::PushBack(const SegmentRef& segment) {
+  PushBack(SegmentEntry(segment));
   if (segment.index != nullptr) indexes_[segment.generation] = segment.index;
 }
 

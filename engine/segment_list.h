@@ -72,6 +72,7 @@ class SegmentList {
   // All of them, without pins.
   std::vector<SegmentRef> Refs() const;
 
+  void PushBack(const SegmentEntry& segment);
   // With its index, if it has one; its pin and its path do not count.
   void PushBack(const SegmentRef& segment);
   void PushFront(const SegmentEntry& segment);

@@ -15,7 +15,6 @@ SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options&
                MutexLock lock(&mutex_);
                return IsCurrent(g);
              }),
-      segments_(directory_),
       budget_(options) {}
 
 SegmentStore::~SegmentStore() { Stop(); }
@@ -31,10 +30,10 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
   {
     MutexLock lock(&mutex_);
     log_id_ = log.control.log_id;
-    for (const SegmentRef& segment : log.segments) {
-      budget_.Take(segment.file_bytes);
-      if (segment.sealed()) last_sealed_ = segment.generation;
-      segments_.PushBack(segment);
+    segments_ = std::move(log.segments);
+    for (size_t i = 0; i < segments_.size(); ++i) {
+      budget_.Take(segments_[i].file_bytes);
+      if (segments_[i].sealed()) last_sealed_ = segments_[i].generation;
     }
     const uint64_t file_bytes = log.fresh.allocated_bytes;
     budget_.Take(file_bytes);

@@ -122,7 +122,7 @@ absl::StatusOr<VerifyReport> VerifyLog(const std::string& directory, const Verif
   if (!plan.ok()) return plan.status();
   const LsnRange records{plan->report.first_lsn, plan->report.last_lsn};
   const size_t useful = std::max<size_t>(plan->segments.size(), 1);
-  Verification verification(fs, directory, options, std::move(plan->segments));
+  Verification verification(fs, directory, options, plan->segments.Refs());
   std::vector<std::thread> others;
   while (others.size() + 1 < std::min<size_t>(options.jobs, useful)) {
     try {

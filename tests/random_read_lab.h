@@ -128,7 +128,7 @@ class RandomReadTest : public ::testing::Test {
   std::vector<SegmentRef> Segments() const {
     absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(FileSystem::Posix(), path_);
     EXPECT_OK(plan);
-    return plan->segments;
+    return plan->segments.Refs();
   }
 
   // Overwrites the index of a segment with another one that verifies.

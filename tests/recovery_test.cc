@@ -192,7 +192,7 @@ TEST_F(RecoveryTest, UnclosedLog) {
   const SegmentImage* images[] = {&one_, &two_, &three_};
   for (size_t i = 0; i < 3; ++i) {
     const SegmentRef expected = images[i]->Ref(dir_.path());
-    const SegmentRef& found = plan->segments[i];
+    const SegmentRef found = plan->segments.Ref(i);
     EXPECT_EQ(found.path, expected.path);
     EXPECT_EQ(found.generation, expected.generation);
     EXPECT_EQ(found.salt, expected.salt);

@@ -30,7 +30,7 @@ class VerifyLogTest : public ::testing::Test {
     ASSERT_OK((*log)->Close());
     auto plan = PlanReadOnly(FileSystem::Posix(), path_);
     ASSERT_OK(plan);
-    segments_ = plan->segments;
+    segments_ = plan->segments.Refs();
     ASSERT_GT(segments_.size(), 10u);
   }
 

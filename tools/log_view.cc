@@ -236,7 +236,7 @@ absl::StatusOr<LogView> LoadLogView(const std::string& directory) {
   if (plan.ok()) {
     view.report = plan->report;
     view.control = plan->control;
-    view.segments = std::move(plan->segments);
+    view.segments = plan->segments.Refs();
     view.cursors = std::move(plan->cursors.cursors);
     return view;
   }
@@ -258,9 +258,7 @@ bool LeftTheLog(const std::string& directory, const SegmentRef& segment) {
   // Cut off, or carried over into a fresh segment when the log was opened.
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(FileSystem::Posix(), directory);
   if (!plan.ok()) return false;
-  return std::none_of(
-      plan->segments.begin(), plan->segments.end(),
-      [&segment](const SegmentRef& other) { return other.generation == segment.generation; });
+  return plan->segments.Find(segment.generation) == plan->segments.size();
 }
 
 }  // namespace seawall
