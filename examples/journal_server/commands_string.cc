@@ -21,6 +21,8 @@ struct SetOptions {
   bool keep_expiry = false;
   bool only_new = false;
   bool only_existing = false;
+
+  bool AsksForOld() const { return keep_expiry || only_new || only_existing; }
 };
 
 // "EX 10" and its like: when that will be. False: an error was replied.
@@ -68,12 +70,14 @@ bool ParseSetOptions(Context& context, SetOptions* options) {
 void Set(Context& context) {
   SetOptions options;
   if (!ParseSetOptions(context, &options)) return;
-  const Object* object = context.transaction->Find(context[1]);
-  if ((options.only_new && object != nullptr) || (options.only_existing && object == nullptr)) {
-    AddNull(context.reply);
-    return;
+  if (options.AsksForOld()) {
+    const Object* object = context.transaction->Find(context[1]);
+    if ((options.only_new && object != nullptr) || (options.only_existing && object == nullptr)) {
+      AddNull(context.reply);
+      return;
+    }
+    if (options.keep_expiry && object != nullptr) options.expire_at_ms = object->expire_at_ms;
   }
-  if (options.keep_expiry && object != nullptr) options.expire_at_ms = object->expire_at_ms;
   context.transaction->Apply({EffectKind::kSet, context[1], context[2], options.expire_at_ms});
   AddStatus("OK", context.reply);
 }
