@@ -85,7 +85,11 @@ class PosixFileSystem : public FileSystem {
     if (options.direct) flags |= O_DIRECT;
     if (options.data_sync) flags |= O_DSYNC;
     if (options.full_sync) flags |= O_SYNC;
-    int fd = open(path.c_str(), flags, 0644);
+    // Who reads does not wait for a writer, if this is a pipe. A file on which others have a lease
+    // would be refused then: nothing but a file has one.
+    const int patience = options.write ? 0 : O_NONBLOCK;
+    int fd = open(path.c_str(), flags | patience, 0644);
+    if (fd < 0 && errno == EWOULDBLOCK) fd = open(path.c_str(), flags, 0644);
     if (fd < 0) return errno;
     if (options.create) OverwriteInPlace(fd);
     *file = std::make_unique<PosixFile>(fd);

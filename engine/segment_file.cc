@@ -1,6 +1,7 @@
 #include "engine/segment_file.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,32 +9,53 @@
 #include "engine/segment.h"
 
 namespace seawall {
+namespace {
+
+using HeaderBlock = std::array<char, kSegmentHeaderBytes>;
+
+// Asked when a name cannot be read as a segment's: of those that can, there may be very many.
+absl::Status CheckRegular(FileSystem* fs, const std::string& path) {
+  FileInfo info;
+  const int error = fs->Stat(path, &info);
+  if (error != 0) return ErrnoStatus(error, "stat", path);
+  if (info.is_regular) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": expected a segment file, found ",
+                   info.is_directory ? "a directory" : "something else"));
+}
+
+absl::Status OpenAndRead(FileSystem* fs, SegmentFile* found, HeaderBlock* block) {
+  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, found->path, OpenOptions());
+  if (!file.ok()) return file.status();
+  found->file = std::move(*file);
+  const int error = found->file->Size(&found->bytes);
+  if (error != 0) return ErrnoStatus(error, "fstat", found->path);
+  absl::StatusOr<size_t> got =
+      ReadAt(found->file.get(), found->path, 0, block->size(), block->data());
+  if (!got.ok()) return got.status();
+  std::fill(block->begin() + static_cast<std::ptrdiff_t>(*got), block->end(), '\0');
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<SegmentFile> ReadSegmentFile(FileSystem* fs, const std::string& directory,
                                             uint64_t generation, const LogId* log_id) {
   SegmentFile found;
   found.generation = generation;
   found.path = JoinPath(directory, SegmentName(generation));
-  FileInfo info;
-  int error = fs->Stat(found.path, &info);
-  if (error != 0) return ErrnoStatus(error, "stat", found.path);
-  if (!info.is_regular) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(found.path, ": expected a segment file, found ",
-                     info.is_directory ? "a directory" : "something else"));
+  HeaderBlock block;
+  absl::Status status = OpenAndRead(fs, &found, &block);
+  if (!status.ok()) {
+    const absl::Status regular = CheckRegular(fs, found.path);
+    return absl::IsFailedPrecondition(regular) ? regular : status;
   }
-  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, found.path, OpenOptions());
-  if (!file.ok()) return file.status();
-  found.file = std::move(*file);
-  error = found.file->Size(&found.bytes);
-  if (error != 0) return ErrnoStatus(error, "fstat", found.path);
-  std::string block(kSegmentHeaderBytes, '\0');
-  absl::StatusOr<size_t> got = ReadAt(found.file.get(), found.path, 0, block.size(), block.data());
-  if (!got.ok()) return got.status();
   uint32_t version = 0;
   switch (DecodeSegmentHeader(block.data(), &found.header, &version)) {
     case DecodeResult::kZero:
     case DecodeResult::kInvalid:
+      status = CheckRegular(fs, found.path);
+      if (!status.ok()) return status;
       return found;
     case DecodeResult::kNewer:
       return absl::UnimplementedError(absl::StrCat(

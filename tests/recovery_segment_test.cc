@@ -195,6 +195,29 @@ TEST_F(RecoveryTest, DirectoryInThePlaceOfASegment) {
   }
 }
 
+TEST_F(RecoveryTest, PipeInThePlaceOfASegmentIsNotWaitedFor) {
+  for (uint64_t generation : {2, 3}) {
+    WriteAll();
+    ASSERT_EQ(unlink(Path(generation).c_str()), 0);
+    ASSERT_EQ(mkfifo(Path(generation).c_str(), 0600), 0);
+    EXPECT_TRUE(Fails(PlanRecovery(fs_, dir_.path(), true), absl::StatusCode::kFailedPrecondition,
+                      {Path(generation), "expected a segment file, found something else"}));
+    ASSERT_EQ(unlink(Path(generation).c_str()), 0);
+  }
+}
+
+// It can be read, and holds zeros.
+TEST_F(RecoveryTest, DeviceInThePlaceOfASegment) {
+  for (uint64_t generation : {2, 3}) {
+    WriteAll();
+    ASSERT_EQ(unlink(Path(generation).c_str()), 0);
+    ASSERT_EQ(symlink("/dev/zero", Path(generation).c_str()), 0);
+    EXPECT_TRUE(Fails(PlanRecovery(fs_, dir_.path(), true), absl::StatusCode::kFailedPrecondition,
+                      {Path(generation), "expected a segment file, found something else"}));
+    ASSERT_EQ(unlink(Path(generation).c_str()), 0);
+  }
+}
+
 // ---- Behind the tail
 
 TEST_F(RecoveryTest, SparesAreGarbage) {

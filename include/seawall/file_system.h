@@ -97,7 +97,8 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // open(2), always with O_CLOEXEC, files with mode 0644.
+  // open(2), always with O_CLOEXEC, files with mode 0644. Without `write` it does not wait: a pipe
+  // that nobody has open for writing is opened, or refused.
   virtual int Open(const std::string& path, const OpenOptions& options,
                    std::unique_ptr<File>* file) = 0;
   // stat(2).
