@@ -192,8 +192,12 @@ bool GroupCommit::WantsSync(Durability level) const {
       !cursors_.pending()) {
     return false;
   }
-  return level == Durability::kDurable || durable_waiters_ > 0 || CallbackWantsSync() ||
+  return SyncIsAwaited(level) ||
          (flush_at_ != Clock::time_point::max() && Clock::now() >= flush_at_);
+}
+
+bool GroupCommit::SyncIsAwaited(Durability level) const {
+  return level == Durability::kDurable || durable_waiters_ > 0 || CallbackWantsSync();
 }
 
 void GroupCommit::Round(bool all, Durability level) {
@@ -210,7 +214,7 @@ void GroupCommit::Round(bool all, Durability level) {
         durable_lsn_.load(std::memory_order_relaxed) + 1 < group.first_lsn && !Sync()) {
       return;
     }
-    if (!Drain(buffer)) return;
+    if (!Drain(buffer, level)) return;
   }
   if (failed_ != absl::StatusCode::kOk || !WantsSync(level)) return;
   if (cursors_.dirty() && !WriteCursors()) return;
@@ -218,14 +222,16 @@ void GroupCommit::Round(bool all, Durability level) {
   round_time_ += (Clock::now() - start - round_time_) / 8;
 }
 
-bool GroupCommit::Drain(GroupBuffer* buffer) {
+bool GroupCommit::Drain(GroupBuffer* buffer, Durability level) {
   const Lsn durable = durable_lsn_.load(std::memory_order_relaxed);
   const bool with_cursors = buffer->group().begins_segment && cursors_.enabled();
   CursorTable cursors;
   if (with_cursors) cursors = cursors_.Take(kCursorSlots);
+  const bool sync_follows = SyncIsAwaited(level);
   meter_.WriteBegins(buffer->group().segment->header.generation);
   mutex_.Unlock();
-  absl::Status status = writer_.Write(buffer, durable, with_cursors ? &cursors : nullptr);
+  absl::Status status =
+      writer_.Write(buffer, durable, with_cursors ? &cursors : nullptr, sync_follows);
   mutex_.Lock();
   meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
                    buffer->end() - buffer->group().head, status);

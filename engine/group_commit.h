@@ -160,9 +160,11 @@ class GroupCommit {
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Writes the closed buffers, with `all` also the open one, and syncs if somebody wants that.
   void Round(bool all, Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Drain(GroupBuffer* buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Drain(GroupBuffer* buffer, Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Sync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether somebody waits for one.
+  bool SyncIsAwaited(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `at`: when the system call returned that brought them so far.
   void Advance(Lsn written, Lsn durable, Clock::time_point at)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

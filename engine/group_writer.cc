@@ -11,7 +11,8 @@ namespace {
 
 // Writes from here on go around the page cache, whoever reads.
 constexpr uint64_t kDirectWriteBytes = uint64_t{256} << 10;
-// Smaller ones as well when so much was written since somebody read from the segment being written.
+// Smaller ones that are to be synced as well, when so much was written since somebody read from the
+// segment being written.
 constexpr uint64_t kUnreadBytes = uint64_t{16} << 20;
 
 }  // namespace
@@ -25,7 +26,8 @@ void GroupWriter::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
   digest_ = digest;
 }
 
-absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors) {
+absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors,
+                                bool sync_follows) {
   buffer->WaitForCopies();
   const GroupBuffer::Group& group = buffer->group();
   char* const memory = buffer->memory();
@@ -44,7 +46,8 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
   const uint64_t checksum = Seal(buffer, end - group.head, durable_lsn);
   NoteInIndex(*buffer);
   io_began_ = std::chrono::steady_clock::now();
-  absl::Status status = WriteToSegment(group.origin, std::string_view(memory, write_end));
+  absl::Status status =
+      WriteToSegment(group.origin, std::string_view(memory, write_end), sync_follows);
   io_ended_ = std::chrono::steady_clock::now();
   if (!status.ok()) return status;
   if (group.begins_segment) {
@@ -76,15 +79,17 @@ void GroupWriter::NoteTailRead() {
 }
 
 // Around the page cache, which would cost a copy of what it will not be asked for, and more of the
-// processor in the sync; through it while somebody reads what was just written, and would have to
-// wait for the disk. PostgreSQL decides so, by its configuration: O_DIRECT unless the log is
-// archived or streamed (get_sync_bit() in xlog.c). Linux keeps the two ways coherent: a direct
-// write first writes back, then drops, what the cache has of its range (open(2), "O_DIRECT",
-// advises against mixing them only for the speed of that).
-absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes) {
+// processor in the sync; through it for who waits only until the kernel has it, and while somebody
+// reads what was just written, and would have to wait for the disk. PostgreSQL decides so, by its
+// configuration: O_DIRECT unless the log is archived or streamed (get_sync_bit() in xlog.c). Linux
+// keeps the two ways coherent: a direct write first writes back, then drops, what the cache has of
+// its range (open(2), "O_DIRECT", advises against mixing them only for the speed of that).
+absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes,
+                                         bool sync_follows) {
   const bool unread = bytes_written() >= cached_until_.load(std::memory_order_relaxed);
-  if (segment_->direct != nullptr && (unread || bytes.size() >= kDirectWriteBytes) &&
-      offset % kBlockBytes == 0 && bytes.size() % kBlockBytes == 0) {
+  const bool direct = (sync_follows && unread) || bytes.size() >= kDirectWriteBytes;
+  if (direct && segment_->direct != nullptr && offset % kBlockBytes == 0 &&
+      bytes.size() % kBlockBytes == 0) {
     absl::Status status = WriteAt(segment_->direct.get(), segment_->path, offset, bytes);
     // It wants another alignment, or wrote a part that has another one.
     if (!absl::IsInvalidArgument(status)) return status;

@@ -36,8 +36,9 @@ class GroupWriter {
 
   // Seals what a closed buffer holds and writes it, with what else is in its first and last block.
   // `durable_lsn`: the watermark now. If the group begins a segment of a log that has cursors,
-  // their table goes into both slots.
-  absl::Status Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors);
+  // their table goes into both slots. `sync_follows`: somebody waits for that, too.
+  absl::Status Write(GroupBuffer* buffer, Lsn durable_lsn, const CursorTable* cursors,
+                     bool sync_follows);
   // Writes the cursors' table to its slot. The one before it is durable, in the other slot.
   absl::Status WriteCursors(const CursorTable& cursors);
   // Makes durable what was written to the segment.
@@ -58,7 +59,7 @@ class GroupWriter {
 
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer, const CursorTable* cursors);
-  absl::Status WriteToSegment(uint64_t offset, std::string_view bytes);
+  absl::Status WriteToSegment(uint64_t offset, std::string_view bytes, bool sync_follows);
   void CountWritten(uint64_t bytes) {
     bytes_written_.store(bytes_written() + bytes, std::memory_order_relaxed);
   }
