@@ -67,9 +67,9 @@ struct Options {
   SyncMethod sync_method = SyncMethod::kFdatasync;
 
   // Write around the page cache (O_DIRECT), always. Opening fails with Unimplemented where the file
-  // system has no O_DIRECT. Without it, that is done where it is possible and nobody would miss what
-  // is not in the cache: with groups from 256 KiB up, and with all that are synced at once while
-  // nobody reads records near the end of the log, or follows it (bench/EXPERIMENTS.md).
+  // system has no O_DIRECT. Without it, that is done where it is possible and nobody would miss
+  // what is not in the cache: with groups from 256 KiB up, and with all that are synced at once
+  // while nobody reads records near the end of the log, or follows it (bench/EXPERIMENTS.md).
   bool direct_io = false;
 
   // Records go to stable storage when somebody waits for them, and to the kernel when a buffer is
