@@ -307,8 +307,9 @@ TEST_F(CursorTest, AnOlderTableThanControlKnowsIsDamage) {
     uint32_t version = 0;
     if (fs_.GetFile(file, &bytes) == 0 && bytes.size() >= kSegmentHeaderBytes &&
         DecodeSegmentHeader(bytes.data(), &header, &version) == DecodeResult::kValid &&
-        header.state == SegmentState::kBegun && file > path) {
-      path = file;
+        header.state == SegmentState::kBegun && file > path &&
+        file == JoinPath(ParentDirectory(file), SegmentName(header.generation))) {
+      path = file;  // and not one that is about to be recycled, under its next name
     }
   }
   int told = 0;
