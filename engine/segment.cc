@@ -208,7 +208,7 @@ std::string SegmentName(uint64_t generation) {
 
 std::optional<uint64_t> ParseSegmentName(const std::string& name) {
   if (name.size() != kDigits + sizeof(kSuffix) - 1 ||
-      name.compare(kDigits, kDigits, kSuffix) != 0) {
+      name.compare(kDigits, std::string::npos, kSuffix) != 0) {
     return std::nullopt;
   }
   uint64_t generation = 0;  // of 16 digits: it fits

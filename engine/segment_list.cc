@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/file_io.h"
 
 namespace seawall {
@@ -17,6 +18,9 @@ SegmentEntry::SegmentEntry(const SegmentRef& segment)
       file_bytes(segment.file_bytes),
       newest_unix_micros(segment.newest_unix_micros),
       has_cursors(segment.groups_begin != kSegmentHeaderBytes) {}
+
+SegmentList::SegmentList(const std::string& directory)
+    : path_prefix_(JoinPath(directory, std::string())) {}
 
 size_t SegmentList::FirstAbove(uint64_t generation) const {
   const auto above =
@@ -40,7 +44,7 @@ size_t SegmentList::Find(uint64_t generation) const {
 SegmentRef SegmentList::Ref(size_t i) const {
   const SegmentEntry& entry = entries_[i];
   SegmentRef ref;
-  ref.path = JoinPath(directory_, SegmentName(entry.generation));
+  ref.path = absl::StrCat(path_prefix_, SegmentName(entry.generation));
   ref.generation = entry.generation;
   ref.salt = entry.salt;
   ref.base_lsn = entry.base_lsn;

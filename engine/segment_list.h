@@ -45,7 +45,7 @@ static_assert(sizeof(SegmentEntry) == 64, "there is one for each segment of a lo
 class SegmentList {
  public:
   // All are in this directory.
-  explicit SegmentList(std::string directory = std::string()) : directory_(std::move(directory)) {}
+  explicit SegmentList(const std::string& directory = std::string());
 
   size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
@@ -87,7 +87,7 @@ class SegmentList {
  private:
   void Forget(const SegmentEntry& entry);
 
-  std::string directory_;
+  std::string path_prefix_;  // a path is made for each record that is read at random
   std::deque<SegmentEntry> entries_;
   uint64_t end_bytes_ = 0;
   // By generation. Pins that nobody holds any more are dropped when the map has doubled.

@@ -50,7 +50,9 @@ what the file is like where a commit is written:
   allocated  fallocate(2) reserved the blocks, but nothing was written to them
   growing    it is the end of the file, and each commit makes that longer: plain appending
 
-The log writes to the first two only; the others show what its preparation saves. Each cell is the
+The log writes to the first two only; the others show what its preparation saves. With the default,
+and where there is O_DIRECT, it writes what is synced at once as with direct_io, unless somebody reads
+the end of the log; with direct_io it does so always. Each cell is the
 median time of one durable commit in microseconds and, in parentheses, the 99th percentile: one
 commit in a hundred takes longer. Differences under 15%, or that chance may explain, are ties, and
 the default wins a tie. The method that wins is marked with *.
