@@ -10,10 +10,8 @@
 namespace seawall {
 namespace {
 
-// A waiter for this LSN is never satisfied: it waits for its turn to lead.
-constexpr Lsn kNever = ~Lsn{0};
-// One for this LSN is told that its record was cut off.
-constexpr Lsn kCutOff = kNever - 1;
+// A waiter for this LSN is told that its record was cut off.
+constexpr Lsn kCutOff = Waiter::kNever - 1;
 
 constexpr uint32_t kMaxGatherBackoff = 64;
 
@@ -43,19 +41,25 @@ void GroupCommit::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
                         Lsn last_lsn) {
   {
     MutexLock lock(&mutex_);
-    writer_.Start(segment, end, digest);
-    writing_generation_ = durable_generation_ = segment->header.generation;
-    written_end_ = durable_end_ = next_offset_ = end;
-    begins_segment_ = false;
-    segment_ = std::move(segment);
-    closed_lsn_ = written_lsn_ = durable_lsn_ = last_lsn;
+    GoOnAt(std::move(segment), end, digest, last_lsn);
   }
   if (!flusher_.joinable()) flusher_ = std::thread([this] { RunFlusher(); });
 }
 
+void GroupCommit::GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest,
+                         Lsn last_lsn) {
+  writer_.Start(segment, end, digest);
+  writing_generation_ = durable_generation_ = segment->header.generation;
+  written_end_ = durable_end_ = next_offset_ = end;
+  begins_segment_ = false;
+  roll_over_ = false;
+  segment_ = std::move(segment);
+  durable_lsn_ = written_lsn_ = closed_lsn_ = last_lsn;
+}
+
 // ---- Waiting and leading
 
-bool GroupCommit::Reached(Lsn lsn, Durability level) const {
+inline bool GroupCommit::Reached(Lsn lsn, Durability level) const {
   switch (level) {
     case Durability::kAppended:
       return lsn <= AppendedLocked();
@@ -67,60 +71,64 @@ bool GroupCommit::Reached(Lsn lsn, Durability level) const {
   return false;
 }
 
-bool GroupCommit::Satisfied(const Waiter& waiter) const {
+inline bool GroupCommit::Satisfied(const Waiter& waiter) const {
   if (waiter.cursor_change != 0) return waiter.cursor_change <= cursors_.durable_changes();
-  return waiter.lsn != kNever && Reached(waiter.lsn, waiter.level);
+  return waiter.lsn != Waiter::kNever && Reached(waiter.lsn, waiter.level);
+}
+
+void GroupCommit::AddQueued(const Waiter& waiter) {
+  if (waiter.cursor_change == 0) meter_.AddQueued(waiter.joined_at);
 }
 
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
   if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
   const Clock::time_point joined_at = Clock::now();
-  mutex_.Lock();
   for (;;) {
-    const Lsn appended = AppendedLocked();
-    absl::Status status;
-    if (lsn > appended) {
-      // An LSN that a failed log never assigned: the failure is the better answer.
-      status = StatusLocked();
-      if (failed_ == absl::StatusCode::kOk) {
-        status = absl::OutOfRangeError(
-            absl::StrCat("wait for record ", lsn, ": the last one appended is ", appended));
-      }
-    } else if (!Reached(lsn, level)) {
-      status = StatusLocked();
-      if (status.ok()) {
-        Waiter waiter;
-        waiter.lsn = lsn;
-        waiter.level = level;
-        waiter.joined_at = joined_at;
-        switch (AwaitTurn(&waiter)) {
-          case Waiter::kReached:
-            wake_.Add(NanosBetween(waiter.reached_at, Clock::now()));
-            return absl::OkStatus();
-          case Waiter::kCut:
-            return CutOff(lsn);
-          case Waiter::kLead: {
-            mutex_.Lock();
-            if (level == Durability::kDurable) Gather();
-            Round(/*all=*/true, level);
-            // Behind HandOver() a truncation may have given the LSN to another record.
-            const bool reached = Reached(lsn, level);
-            if (reached) meter_.AddQueued(joined_at);
-            HandOver(/*committers=*/level == Durability::kDurable ? 1 : 0);
-            if (reached) return absl::OkStatus();
-            break;
-          }
-          case Waiter::kFailed:
-          case Waiter::kParked:
-            break;
-        }
-        mutex_.Lock();
-        continue;
-      }
+    mutex_.Lock();
+    const bool reached = Reached(lsn, level);
+    absl::Status status = reached ? absl::OkStatus() : CheckWait(lsn);
+    if (reached || !status.ok()) {
+      mutex_.Unlock();
+      return status;
     }
-    mutex_.Unlock();
-    return status;
+    Waiter waiter;
+    waiter.lsn = lsn;
+    waiter.level = level;
+    waiter.joined_at = joined_at;
+    switch (AwaitTurn(&waiter)) {
+      case Waiter::kReached:
+        wake_.Add(NanosBetween(waiter.reached_at, Clock::now()));
+        return absl::OkStatus();
+      case Waiter::kCut:
+        return CutOff(lsn);
+      case Waiter::kLead:
+        if (LeadFor(waiter)) return absl::OkStatus();
+        break;
+      case Waiter::kFailed:
+      case Waiter::kParked:
+        break;
+    }
   }
+}
+
+inline absl::Status GroupCommit::CheckWait(Lsn lsn) const {
+  const Lsn appended = AppendedLocked();
+  // An LSN that a failed log never assigned: the failure is the better answer.
+  if (lsn <= appended || failed_ != absl::StatusCode::kOk) return StatusLocked();
+  return absl::OutOfRangeError(
+      absl::StrCat("wait for record ", lsn, ": the last one appended is ", appended));
+}
+
+bool GroupCommit::LeadFor(const Waiter& waiter) {
+  const bool durable = waiter.level == Durability::kDurable;
+  mutex_.Lock();
+  if (durable) Gather();
+  Round(/*all=*/true, waiter.level);
+  // Behind HandOver() a truncation may have given the LSN to another record.
+  const bool satisfied = Satisfied(waiter);
+  if (satisfied) AddQueued(waiter);
+  HandOver(/*committers=*/durable ? 1 : 0);
+  return satisfied;
 }
 
 Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
@@ -145,7 +153,7 @@ Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
 }
 
 void GroupCommit::ChooseWord(Waiter* waiter) {
-  if (waiter->lsn == kNever) return;
+  if (waiter->lsn == Waiter::kNever) return;
   const bool this_round = waiter->lsn <= round_lsn_;
   if (!this_round && !has_heir_) {
     has_heir_ = true;
@@ -302,29 +310,27 @@ void GroupCommit::Fail(const absl::Status& status) {
   flusher_work_.NotifyOne();
 }
 
-void GroupCommit::HandOver(uint32_t committers) {
-  // Who sleeps on a word of its own; and the words of the others.
-  absl::InlinedVector<std::atomic<uint32_t>*, 8> wake;
+struct GroupCommit::Wakes {
+  explicit Wakes(RoundWords* words) : shared(words) {}
+
   std::atomic<uint32_t>* leader = nullptr;
-  RoundWords::Some released(&round_words_);
-  const bool failed = failed_ != absl::StatusCode::kOk;
+  RoundWords::Some shared;  // words that several sleep on
+  absl::InlinedVector<std::atomic<uint32_t>*, 8> own;
+};
+
+inline Waiter::State GroupCommit::StateBehindRound(const Waiter& waiter, bool has_leader) const {
+  if (Satisfied(waiter)) return Waiter::kReached;
+  if (failed_ != absl::StatusCode::kOk) return Waiter::kFailed;
+  if (waiter.lsn != Waiter::kNever && waiter.lsn > AppendedLocked()) return Waiter::kCut;
+  return has_leader ? Waiter::kParked : Waiter::kLead;
+}
+
+void GroupCommit::ReleaseWaiters(uint32_t committers, Wakes* wakes) {
   // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
   gather_target_ = committers;
   Waiter** link = &first_waiter_;
   while (Waiter* waiter = *link) {
-    Waiter::State state = Waiter::kParked;
-    if (Satisfied(*waiter)) {
-      state = Waiter::kReached;
-      waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
-      meter_.AddQueued(waiter->joined_at);
-    } else if (failed) {
-      state = Waiter::kFailed;
-    } else if (waiter->lsn != kNever && waiter->lsn > AppendedLocked()) {
-      state = Waiter::kCut;
-    } else if (leader == nullptr) {
-      state = Waiter::kLead;
-      leader = waiter->word();
-    }
+    const Waiter::State state = StateBehindRound(*waiter, wakes->leader != nullptr);
     if (state == Waiter::kParked) {
       link = &waiter->next;
       continue;
@@ -335,33 +341,48 @@ void GroupCommit::HandOver(uint32_t committers) {
       --durable_waiters_;
       ++gather_target_;
     }
+    if (state == Waiter::kReached) {
+      waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
+      AddQueued(*waiter);
+    }
+    if (state == Waiter::kLead) wakes->leader = waiter->word();
     if (waiter->shared != nullptr) {
-      released.Add(waiter->shared);
+      wakes->shared.Add(waiter->shared);
     } else if (state != Waiter::kLead) {
-      wake.push_back(waiter->word());
+      wakes->own.push_back(waiter->word());
     }
     waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
   }
-  released.Release();
-  ++round_;
-  round_lsn_ = ~Lsn{0};
-  has_heir_ = false;
+  wakes->shared.Release();
   last_waiter_ = link;
   gather_target_ += durable_waiters_;
-  leading_ = leader != nullptr;
+}
+
+void GroupCommit::NotifyIdle() {
   // Buffers that were filled meanwhile are the flusher's to write; but it may be one of those that
   // wait for room, in a callback.
   if (!leading_ && room_waiters_ > 0 && HasFullBuffers()) room_.NotifyAll();
   const bool callback_due = callbacks_.HasDue(durable_lsn());
   const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
   if (callback_due || flusher_leads) flusher_work_.NotifyOne();
+}
+
+void GroupCommit::HandOver(uint32_t committers) {
+  Wakes wakes(&round_words_);
+  ReleaseWaiters(committers, &wakes);
+  ++round_;
+  round_lsn_ = ~Lsn{0};
+  has_heir_ = false;
+  leading_ = wakes.leader != nullptr;
+  NotifyIdle();
+  const bool failed = failed_ != absl::StatusCode::kOk;
   const bool tell_written = watch_.Take(Durability::kWritten, written_lsn(), failed);
   const bool tell_durable = watch_.Take(Durability::kDurable, durable_lsn(), failed);
   mutex_.Unlock();
   // The next leader first: the disk is idle until it runs.
-  if (leader != nullptr) FutexWake(leader);
-  released.Wake();
-  for (std::atomic<uint32_t>* state : wake) FutexWake(state);
+  if (wakes.leader != nullptr) FutexWake(wakes.leader);
+  wakes.shared.Wake();
+  for (std::atomic<uint32_t>* state : wakes.own) FutexWake(state);
   if (tell_durable) watch_.Wake(Durability::kDurable);
   if (tell_written) watch_.Wake(Durability::kWritten);
 }
@@ -490,7 +511,7 @@ absl::Status GroupCommit::TakeLead() {
   absl::Status status = StatusLocked();
   if (!status.ok()) return status;
   Waiter turn;
-  turn.lsn = kNever;
+  turn.lsn = Waiter::kNever;
   const Waiter::State state = AwaitTurn(&turn);
   mutex_.Lock();
   return state == Waiter::kLead ? absl::OkStatus() : StatusLocked();
@@ -499,7 +520,7 @@ absl::Status GroupCommit::TakeLead() {
 // Their LSNs may be below those of the log now, and would pass for durable.
 void GroupCommit::CutWaiters() {
   for (Waiter* waiter = first_waiter_; waiter != nullptr; waiter = waiter->next) {
-    if (waiter->lsn != kNever) waiter->lsn = kCutOff;
+    if (waiter->lsn != Waiter::kNever) waiter->lsn = kCutOff;
   }
 }
 
@@ -519,39 +540,33 @@ absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
     status = absl::OutOfRangeError(
         absl::StrCat("truncate after record ", lsn, ": expected ", first - 1, " to ", appended));
   }
-  if (status.ok() && (reset || lsn < appended)) {
-    const bool with_cursors = cursors_.enabled();
-    CursorTable table;
-    if (with_cursors) table = cursors_.TakeCut(lsn, reset);
-    const CursorTable* const cursors = with_cursors ? &table : nullptr;
-    mutex_.Unlock();
-    absl::StatusOr<SegmentStore::Truncated> cut =
-        reset ? store_->Reset(lsn + 1, cursors) : store_->TruncateAfter(lsn, cursors);
-    mutex_.Lock();
-    status = cut.ok() ? absl::OkStatus() : cut.status();
-    if (status.ok()) {
-      segment_ = cut->segment;
-      writer_.Start(cut->segment, cut->end, cut->digest);
-      writing_generation_ = durable_generation_ = cut->segment->header.generation;
-      written_end_ = durable_end_ = next_offset_ = cut->end;
-      begins_segment_ = false;
-      roll_over_ = false;
-      durable_lsn_ = written_lsn_ = closed_lsn_ = lsn;
-      watch_.Forget();
-      if (with_cursors) {
-        cursors_.Cut(lsn, reset, std::move(table));
-        HoldForCursors();
-      }
-      callbacks_.CutAfter(reset ? 0 : lsn);
-      if (reset) CutWaiters();
-      flusher_work_.NotifyOne();
-      status = StatusLocked();
-    }
-  }
+  if (status.ok() && (reset || lsn < appended)) status = CutStore(lsn, reset);
   truncating_ = false;
   room_.NotifyAll();
   HandOver(/*committers=*/0);
   return status;
+}
+
+absl::Status GroupCommit::CutStore(Lsn lsn, bool reset) {
+  const bool with_cursors = cursors_.enabled();
+  CursorTable table;
+  if (with_cursors) table = cursors_.TakeCut(lsn, reset);
+  const CursorTable* const cursors = with_cursors ? &table : nullptr;
+  mutex_.Unlock();
+  absl::StatusOr<SegmentStore::Truncated> cut =
+      reset ? store_->Reset(lsn + 1, cursors) : store_->TruncateAfter(lsn, cursors);
+  mutex_.Lock();
+  if (!cut.ok()) return cut.status();
+  GoOnAt(std::move(cut->segment), cut->end, cut->digest, lsn);
+  watch_.Forget();
+  if (with_cursors) {
+    cursors_.Cut(lsn, reset, std::move(table));
+    HoldForCursors();
+  }
+  callbacks_.CutAfter(reset ? 0 : lsn);
+  if (reset) CutWaiters();
+  flusher_work_.NotifyOne();
+  return StatusLocked();
 }
 
 absl::Status GroupCommit::Close() {

@@ -142,9 +142,16 @@ class GroupCommit {
   void CloseBuffer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives up what is above `lsn`, with `reset` all there is; goes on with lsn + 1.
   absl::Status Cut(Lsn lsn, bool reset);
+  // Has the store do it, without the mutex, when all is durable and nobody appends.
+  absl::Status CutStore(Lsn lsn, bool reset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells those that wait for a record that it was cut off, at the next HandOver().
   void CutWaiters() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Groups go to `segment` at `end` from now on; the last record is durable.
+  void GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest, Lsn last_lsn)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // OK unless record `lsn` will never be where it is not yet.
+  absl::Status CheckWait(Lsn lsn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Leading. Between taking leading_ and HandOver(), this thread alone drains buffers.
   // Returns when `waiter` was satisfied or failed, or leads. Releases the mutex: most of those that
@@ -152,6 +159,8 @@ class GroupCommit {
   Waiter::State AwaitTurn(Waiter* waiter) ABSL_UNLOCK_FUNCTION(mutex_);
   // Chooses what a new waiter sleeps on. Any choice is right; this one saves wake-ups.
   void ChooseWord(Waiter* waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Leads a round for `waiter`, whose turn it is; true if that satisfied it.
+  bool LeadFor(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mutex_);
   // Becomes the leader when its turn comes; fails if the log failed or was closed.
   absl::Status TakeLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasFullBuffers() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -171,8 +180,19 @@ class GroupCommit {
   // Wakes the satisfied waiters and passes the lead on, or gives it up. Releases the mutex.
   // `committers`: 1 if this thread led for a durable commit of its own.
   void HandOver(uint32_t committers) ABSL_UNLOCK_FUNCTION(mutex_);
+  // Whom to wake when the mutex is free.
+  struct Wakes;
+  // Takes those that need not wait any more from the queue, and the next leader.
+  void ReleaseWaiters(uint32_t committers, Wakes* wakes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What becomes of a waiter when a round is over.
+  Waiter::State StateBehindRound(const Waiter& waiter, bool has_leader) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Leaves to others what is to be done and nobody leads for.
+  void NotifyIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Reached(Lsn lsn, Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Satisfied(const Waiter& waiter) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts the wait of one that is satisfied, if it is for a record.
+  void AddQueued(const Waiter& waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // ---- Cursors

@@ -91,17 +91,12 @@ absl::Status GroupCommit::WaitForCursors(uint64_t change) {
       return status;
     }
     Waiter waiter;
-    waiter.lsn = ~Lsn{0};
+    waiter.lsn = Waiter::kNever;
     waiter.cursor_change = change;
     const Waiter::State state = AwaitTurn(&waiter);
-    if (state == Waiter::kReached) return absl::OkStatus();
-    mutex_.Lock();
-    if (state != Waiter::kLead) continue;
-    Gather();
-    Round(/*all=*/true, Durability::kDurable);
-    const bool reached = cursors_.durable_changes() >= change;
-    HandOver(/*committers=*/1);
-    if (reached) return absl::OkStatus();
+    if (state == Waiter::kReached || (state == Waiter::kLead && LeadFor(waiter))) {
+      return absl::OkStatus();
+    }
     mutex_.Lock();
   }
 }

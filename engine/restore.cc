@@ -11,25 +11,14 @@
 #include "engine/log_copy.h"
 #include "engine/log_reader.h"
 #include "engine/recovery_plan.h"
+#include "engine/segment_chain.h"
 #include "engine/segment_file.h"
+#include "engine/segment_list.h"
 #include "engine/tail_scan.h"
 #include "seawall/backup.h"
 
 namespace seawall {
 namespace {
-
-SegmentRef RefTo(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64_t digest) {
-  SegmentRef ref;
-  ref.path = file.path;
-  ref.generation = file.generation;
-  ref.salt = file.header.salt;
-  ref.base_lsn = file.header.base_lsn;
-  ref.groups_begin = file.header.groups_begin();
-  ref.last_lsn = last_lsn;
-  ref.end = end;
-  ref.digest = digest;
-  return ref;
-}
 
 class Restorer {
  public:
@@ -37,7 +26,8 @@ class Restorer {
       : fs_(options.file_system == nullptr ? FileSystem::Posix() : options.file_system),
         archive_(archive),
         live_(live),
-        options_(options) {}
+        options_(options),
+        archived_(archive) {}
 
   absl::StatusOr<BackupReport> Run(const std::string& destination);
   // True if the live log has given up meanwhile what Run() wanted of it: the archive has that now.
@@ -52,7 +42,6 @@ class Restorer {
   absl::Status WalkBack();
   absl::Status TakeArchivedCursors();
   absl::StatusOr<Lsn> FindEnd();
-  absl::StatusOr<SegmentFile> ReadArchived(uint64_t generation);
   bool Archived(uint64_t generation) const {
     return std::binary_search(generations_.begin(), generations_.end(), generation);
   }
@@ -63,8 +52,9 @@ class Restorer {
   const RestoreOptions& options_;
   std::vector<uint64_t> generations_;  // in the archive, ascending
   std::vector<SegmentRef> live_segments_;
+  SegmentList archived_;  // those of the archive that are needed
+  SegmentHeader oldest_;  // of all that are needed
   LogCopy copy_;
-  SegmentHeader oldest_;  // of the first of copy_.segments
 };
 
 absl::Status Restorer::ListArchive() {
@@ -81,21 +71,6 @@ absl::Status Restorer::ListArchive() {
     copy_.fresh_generation = std::max(copy_.fresh_generation, generations_.back() + 1);
   }
   return absl::OkStatus();
-}
-
-// A segment as its name says, of this log, that was begun.
-absl::StatusOr<SegmentFile> Restorer::ReadArchived(uint64_t generation) {
-  const bool first = copy_.segments.empty();
-  absl::StatusOr<SegmentFile> file =
-      ReadSegmentFile(fs_, archive_, generation, first ? nullptr : &copy_.log_id);
-  if (!file.ok()) return file.status();
-  if (file->kind == FileKind::kForeign) return ForeignSegment(*file, copy_.log_id);
-  if (file->kind == FileKind::kMislabelled) return MislabelledSegment(*file);
-  if (file->kind != FileKind::kBegun) {
-    return DamageStatus(file->path, 0,
-                        "expected the header of a sealed segment, found none that is valid");
-  }
-  return file;
 }
 
 absl::Status Restorer::TakeLive() {
@@ -118,26 +93,28 @@ absl::Status Restorer::TakeNewestArchived() {
   if (generations_.empty()) {
     return absl::NotFoundError(absl::StrCat("no archived segments in ", archive_));
   }
-  absl::StatusOr<SegmentFile> file = ReadArchived(generations_.back());
+  absl::StatusOr<SegmentFile> file =
+      ReadSegmentFile(fs_, archive_, generations_.back(), /*log_id=*/nullptr);
   if (!file.ok()) return file.status();
+  copy_.log_id = file->header.log_id;
+  absl::Status status = CheckSealed(*file, copy_.log_id);
+  if (!status.ok()) return status;
   absl::StatusOr<TailScan> scan = ScanTail(*file);
   if (!scan.ok()) return scan.status();
-  absl::Status status = SurveyBehind(*file, &*scan);
+  status = SurveyBehind(*file, &*scan);
   if (!status.ok()) return status;
   if (scan->facts.acknowledged_beyond || scan->facts.stop != TailFacts::Stop::kNothing) {
     return DamageStatus(file->path, scan->end,
                         absl::StrCat("expected record ", scan->last_lsn + 1, ", found ",
                                      scan->bad.empty() ? "no valid group" : scan->bad));
   }
-  copy_.log_id = file->header.log_id;
   oldest_ = file->header;
-  copy_.segments = {RefTo(*file, scan->last_lsn, scan->end, scan->digest)};
+  archived_.PushFront(EntryOf(*file, scan->last_lsn, scan->end, scan->digest));
   return absl::OkStatus();
 }
 
 // Through the archive, by what each header says of the segment before.
 absl::Status Restorer::WalkBack() {
-  std::vector<SegmentRef> newest_first;
   while (oldest_.predecessor_generation != 0) {
     const uint64_t generation = oldest_.predecessor_generation;
     if (!Archived(generation)) {
@@ -146,23 +123,15 @@ absl::Status Restorer::WalkBack() {
       return MissingSegment(archive_, generation,
                             absl::StrCat("it ends with record ", oldest_.base_lsn - 1));
     }
-    absl::StatusOr<SegmentFile> file = ReadArchived(generation);
+    absl::StatusOr<SegmentFile> file = ReadSegmentFile(fs_, archive_, generation, &copy_.log_id);
     if (!file.ok()) return file.status();
-    if (file->bytes < oldest_.predecessor_end) {
-      return DamageStatus(file->path, file->bytes,
-                          absl::StrCat("expected ", oldest_.predecessor_end,
-                                       " bytes of groups, found the end of the file"));
-    }
-    if (file->header.base_lsn >= oldest_.base_lsn || generation >= oldest_.generation) {
-      return DamageStatus(file->path, 56,
-                          absl::StrCat("expected a first record below ", oldest_.base_lsn,
-                                       ", found ", file->header.base_lsn));
-    }
-    newest_first.push_back(
-        RefTo(*file, oldest_.base_lsn - 1, oldest_.predecessor_end, oldest_.predecessor_digest));
+    absl::StatusOr<SegmentEntry> entry = PredecessorOf(oldest_, *file, copy_.log_id);
+    if (!entry.ok()) return entry.status();
+    archived_.PushFront(*entry);
     oldest_ = file->header;
   }
-  copy_.segments.insert(copy_.segments.begin(), newest_first.rbegin(), newest_first.rend());
+  const std::vector<SegmentRef> archived = archived_.Refs();
+  copy_.segments.insert(copy_.segments.begin(), archived.begin(), archived.end());
   return absl::OkStatus();
 }
 

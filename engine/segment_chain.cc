@@ -107,24 +107,9 @@ absl::Status ChainReader::WalkChain() {
     }
     absl::StatusOr<SegmentFile> file = headers.Read(generation);
     if (!file.ok()) return file.status();
-    if (file->kind == FileKind::kForeign) return ForeignSegment(*file, control_.log_id);
-    if (file->kind == FileKind::kMislabelled) return MislabelledSegment(*file);
-    if (file->kind != FileKind::kBegun) {
-      return DamageStatus(file->path, 0,
-                          "expected the header of a sealed segment, found none that is valid");
-    }
-    if (file->bytes < next.predecessor_end) {
-      return DamageStatus(file->path, file->bytes,
-                          absl::StrCat("expected ", next.predecessor_end,
-                                       " bytes of groups, found the end of the file"));
-    }
-    if (file->header.base_lsn >= next.base_lsn || generation >= next.generation) {
-      return DamageStatus(file->path, 56,
-                          absl::StrCat("expected a first record below ", next.base_lsn, ", found ",
-                                       file->header.base_lsn));
-    }
-    chain_.sealed.PushFront(
-        EntryOf(*file, next.base_lsn - 1, next.predecessor_end, next.predecessor_digest));
+    absl::StatusOr<SegmentEntry> entry = PredecessorOf(next, *file, control_.log_id);
+    if (!entry.ok()) return entry.status();
+    chain_.sealed.PushFront(*entry);
     next = file->header;
   }
   return absl::OkStatus();
@@ -143,6 +128,23 @@ SegmentEntry EntryOf(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64
   entry.file_bytes = file.bytes;
   entry.has_cursors = file.header.cursors;
   return entry;
+}
+
+absl::StatusOr<SegmentEntry> PredecessorOf(const SegmentHeader& next, const SegmentFile& file,
+                                           const LogId& log_id) {
+  absl::Status status = CheckSealed(file, log_id);
+  if (!status.ok()) return status;
+  if (file.bytes < next.predecessor_end) {
+    return DamageStatus(file.path, file.bytes,
+                        absl::StrCat("expected ", next.predecessor_end,
+                                     " bytes of groups, found the end of the file"));
+  }
+  if (file.header.base_lsn >= next.base_lsn || file.generation >= next.generation) {
+    return DamageStatus(file.path, 56,
+                        absl::StrCat("expected a first record below ", next.base_lsn, ", found ",
+                                     file.header.base_lsn));
+  }
+  return EntryOf(file, next.base_lsn - 1, next.predecessor_end, next.predecessor_digest);
 }
 
 absl::StatusOr<SegmentChain> ReadChain(FileSystem* fs, const std::string& directory,

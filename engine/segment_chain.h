@@ -25,6 +25,11 @@ struct SegmentChain {
 // A segment as its header states it, ending where others say that it does.
 SegmentEntry EntryOf(const SegmentFile& file, Lsn last_lsn, uint64_t end, uint64_t digest);
 
+// The segment in `file` as the predecessor that `next` names: DataLoss unless it is one, reaches to
+// the end that `next` states, and comes before it.
+absl::StatusOr<SegmentEntry> PredecessorOf(const SegmentHeader& next, const SegmentFile& file,
+                                           const LogId& log_id);
+
 // `generations`: of the files in the directory, descending. DataLoss if a segment that `control` or
 // a header vouches for is missing, too short, or not itself.
 absl::StatusOr<SegmentChain> ReadChain(FileSystem* fs, const std::string& directory,

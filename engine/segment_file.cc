@@ -114,4 +114,20 @@ absl::Status MislabelledSegment(const SegmentFile& file) {
                                    ", found that of generation ", file.header.generation));
 }
 
+absl::Status CheckSealed(const SegmentFile& file, const LogId& log_id) {
+  switch (file.kind) {
+    case FileKind::kBegun:
+      return absl::OkStatus();
+    case FileKind::kForeign:
+      return ForeignSegment(file, log_id);
+    case FileKind::kMislabelled:
+      return MislabelledSegment(file);
+    case FileKind::kSpare:
+    case FileKind::kUnreadable:
+      break;
+  }
+  return DamageStatus(file.path, 0,
+                      "expected the header of a sealed segment, found none that is valid");
+}
+
 }  // namespace seawall

@@ -47,6 +47,9 @@ absl::Status MissingSegment(const std::string& directory, uint64_t generation,
 absl::Status ForeignSegment(const SegmentFile& file, const LogId& log_id);
 absl::Status MislabelledSegment(const SegmentFile& file);
 
+// That a file which is in a sealed segment's place is one.
+absl::Status CheckSealed(const SegmentFile& file, const LogId& log_id);
+
 }  // namespace seawall
 
 #endif  // SEAWALL_ENGINE_SEGMENT_FILE_H_

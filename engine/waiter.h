@@ -18,6 +18,9 @@ struct Waiter {
   // kCut: a truncation cut off the record that it waits for.
   enum State : uint32_t { kParked, kReached, kFailed, kCut, kLead };
 
+  // A record that never comes: of those that wait for their turn to lead, or for the cursors.
+  static constexpr Lsn kNever = ~Lsn{0};
+
   Lsn lsn = 0;
   Durability level = Durability::kDurable;
   uint64_t cursor_change = 0;  // waits until this is durable, not for `lsn`
