@@ -1,8 +1,8 @@
 /* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
  * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit_model_test.sh runs it.
  *
- * Every inline below is one function of the engine, named after it; what is under the mutex there
- * is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
+ * Every inline below is one function of the engine, named after it (HandOver() with the steps that it
+ * consists of, and so Wait() and Cut()); what is under the mutex there is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
  * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
  * few, the mutex's own fairness, how many committers a leader gathers, and how the segment store
  * makes space. Condition variables and futexes never wake by themselves here: a spurious wake-up
@@ -69,7 +69,7 @@
 #else
 #define THREADS (CLIENTS + 2)
 #endif
-#define NEVER 100     /* kNever */
+#define NEVER 100     /* Waiter::kNever */
 #define FREE 255
 #define SLEEPING 128  /* CopyCount::kSleeping */
 

@@ -146,6 +146,28 @@ TEST_F(StatsTest, AThreadThatComesDuringTheSyncOfItsRecordIsNotQueued) {
   EXPECT_EQ(stats.wake_nanos.count(), 1u);
 }
 
+TEST_F(StatsTest, WhoWaitsForACursorIsNotQueued) {
+  options_.cursors = true;
+  Open();
+  ASSERT_TRUE(log_->AppendDurable("x").ok());
+  std::vector<std::unique_ptr<Cursor>> cursors;
+  for (const char* name : {"a", "b"}) {
+    absl::StatusOr<std::unique_ptr<Cursor>> cursor = log_->OpenCursor(name);
+    ASSERT_OK(cursor);
+    cursors.push_back(*std::move(cursor));
+  }
+  std::thread first = Hang(Call::kSync);
+  std::vector<std::thread> others;
+  for (const std::unique_ptr<Cursor>& cursor : cursors) {
+    others.emplace_back([&cursor] { EXPECT_OK(cursor->Advance(1)); });
+  }
+  AwaitWaiters(2);
+  fs_.LetGo();
+  first.join();
+  for (std::thread& thread : others) thread.join();
+  EXPECT_EQ(log_->stats().queue_nanos.count(), 2u);  // the two records
+}
+
 TEST_F(StatsTest, TimedAppendsStandForAll) {
   options_.buffer_bytes = uint64_t{1} << 20;
   options_.buffer_count = 16;
