@@ -1,12 +1,13 @@
 /* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
  * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit_model_test.sh runs it.
  *
- * Every inline below is one function of the engine, named after it (HandOver() with the steps that it
- * consists of, and so Wait() and Cut()); what is under the mutex there is under `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing)
- * is a step of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a
- * few, the mutex's own fairness, how many committers a leader gathers, and how the segment store
- * makes space. Condition variables and futexes never wake by themselves here: a spurious wake-up
- * would hide a lost one.
+ * Every inline below is one function of the engine, named after it (HandOver(), Wait() and
+ * TruncateAfter() with the steps that they consist of there); what is under the mutex there is under
+ * `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing) is a step
+ * of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a few, the
+ * mutex's own fairness, how many committers a leader gathers, and how the segment store makes space.
+ * Condition variables and futexes never wake by themselves here: a spurious wake-up would hide a
+ * lost one.
  *
  * Appends without the mutex (TryAppend) load open_, load the buffer's word, exchange it, copy: each
  * is a step, between which all others may run. Opening and closing a buffer is one step, though the

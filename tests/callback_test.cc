@@ -58,11 +58,7 @@ TEST_F(CallbackTest, ACallbackMayAppendWhileAllBuffersAreFull) {
                                   })
                   .ok());
   in_callback.Wait();
-  std::thread leader([&] {
-    fs_.ArmForThisThread();
-    MustAppend(Durability::kDurable);
-  });
-  fs_.AwaitSync();
+  std::thread leader = fs_.RunIntoSync([&] { MustAppend(Durability::kDurable); });
   for (int i = 0; i < 4; ++i) MustAppend();
   buffers_full.Set();
   while (log_->stats().buffer_full_waits == 0) std::this_thread::yield();
@@ -91,11 +87,7 @@ TEST_F(CallbackTest, ACallbackMayAppendWhileNoSegmentCanBePrepared) {
                                   })
                   .ok());
   in_callback.Wait();
-  std::thread leader([&] {
-    fs_.ArmForThisThread();
-    MustAppend(Durability::kDurable);
-  });
-  fs_.AwaitSync();
+  std::thread leader = fs_.RunIntoSync([&] { MustAppend(Durability::kDurable); });
   // The leader's segment and six more.
   const uint64_t rollovers = log_->stats().rollovers;
   while (log_->stats().rollovers < rollovers + 6) MustAppend();

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -48,20 +49,10 @@ Options SmallSegments() {
 // A process that does to a log what it is told: a line for each order, and a byte when it is done.
 class Writer {
  public:
-  explicit Writer(const std::string& directory) {
-    int orders[2], done[2];
-    EXPECT_EQ(pipe2(orders, O_CLOEXEC), 0);
-    EXPECT_EQ(pipe2(done, O_CLOEXEC), 0);
-    child_ = fork();
-    if (child_ == 0) {
-      close(orders[1]);
-      close(done[0]);
-      Obey(directory, orders[0], done[1]);
-    }
-    close(orders[0]);
-    close(done[1]);
-    orders_ = orders[1];
-    done_ = done[0];
+  // `orders`: those that it obeys at once.
+  explicit Writer(const std::string& directory, std::initializer_list<const char*> orders = {}) {
+    Start(directory);
+    for (const char* order : orders) Do(order);
   }
   ~Writer() {
     close(orders_);
@@ -91,6 +82,22 @@ class Writer {
   }
 
  private:
+  void Start(const std::string& directory) {
+    int orders[2], done[2];
+    EXPECT_EQ(pipe2(orders, O_CLOEXEC), 0);
+    EXPECT_EQ(pipe2(done, O_CLOEXEC), 0);
+    child_ = fork();
+    if (child_ == 0) {
+      close(orders[1]);
+      close(done[0]);
+      Obey(directory, orders[0], done[1]);
+    }
+    close(orders[0]);
+    close(done[1]);
+    orders_ = orders[1];
+    done_ = done[0];
+  }
+
   [[noreturn]] static void Obey(const std::string& directory, int orders, int done) {
     std::unique_ptr<Log> log;
     FILE* const in = fdopen(orders, "r");
@@ -177,8 +184,7 @@ class FollowProcessTest : public ::testing::Test {
 };
 
 TEST_F(FollowProcessTest, SeesEachRecordAsItBecomesDurable) {
-  Writer writer(directory_);
-  writer.Do("open");
+  Writer writer(directory_, {"open"});
   auto reader = Follow();
   // Each is appended when the one before was seen: a change that is not told ends the test.
   for (Lsn lsn = 1; lsn <= 100; ++lsn) {
@@ -191,9 +197,7 @@ TEST_F(FollowProcessTest, SeesEachRecordAsItBecomesDurable) {
 
 // The first reader comes while the writer is at work, and does not know how far that is.
 TEST_F(FollowProcessTest, ManyReadersWhileTheWriterRuns) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 50 a");
+  Writer writer(directory_, {"open", "append 50 a"});
   writer.Begin("append 400 a");
   std::vector<std::thread> threads;
   for (Lsn from : {1, 20, 40}) {
@@ -204,9 +208,7 @@ TEST_F(FollowProcessTest, ManyReadersWhileTheWriterRuns) {
 }
 
 TEST_F(FollowProcessTest, WhatIsOnlyWrittenIsNotSeen) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 1 a");
+  Writer writer(directory_, {"open", "append 1 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), 1);
   writer.Do("write 2 a");
@@ -265,9 +267,7 @@ TEST_F(FollowProcessTest, WhatAFailedSyncLeavesIsNotPublished) {
 
 // A writer that is idle has told of its last commit, whether somebody followed or not.
 TEST_F(FollowProcessTest, TheLastCommitIsSeenThoughNobodyFollowedWhenItCame) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 7 a");
+  Writer writer(directory_, {"open", "append 7 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 7});
 }
@@ -290,8 +290,7 @@ TEST_F(FollowProcessTest, TheWriterIsKilledAndComesBack) {
   Lsn last = 0;
   // Tails that are copied as a whole, and ones that take several segments.
   for (Lsn records : {1, 3, 40, 2, 25, 5}) {
-    Writer writer(directory_);
-    writer.Do("open");
+    Writer writer(directory_, {"open"});
     if (reader == nullptr) reader = Follow();
     writer.Do("append " + std::to_string(records) + " a");
     writer.Do("write 1 a");  // not acknowledged; found by the next writer all the same
@@ -299,15 +298,13 @@ TEST_F(FollowProcessTest, TheWriterIsKilledAndComesBack) {
     writer.Kill();
     last += records + 1;
   }
-  Writer writer(directory_);
-  writer.Do("open");
+  Writer writer(directory_, {"open"});
   ExpectNext(reader.get(), {reader->next_lsn(), last});
   ExpectNothing(reader.get(), std::chrono::milliseconds(1));
 }
 
 TEST_F(FollowProcessTest, TheWriterClosesAndOpensAgain) {
-  Writer writer(directory_);
-  writer.Do("open");
+  Writer writer(directory_, {"open"});
   auto reader = Follow();
   for (Lsn lsn = 1; lsn <= 10; ++lsn) {
     writer.Do("append 1 a");
@@ -319,25 +316,16 @@ TEST_F(FollowProcessTest, TheWriterClosesAndOpensAgain) {
 }
 
 TEST_F(FollowProcessTest, AReaderComesBeforeTheWriter) {
-  {
-    Writer writer(directory_);
-    writer.Do("open");
-    writer.Do("append 3 a");
-    writer.Do("close");
-  }
+  { Writer writer(directory_, {"open", "append 3 a", "close"}); }
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 3});
   ExpectNothing(reader.get(), std::chrono::milliseconds(1));
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 3 a");
+  Writer writer(directory_, {"open", "append 3 a"});
   ExpectNext(reader.get(), {4, 6});
 }
 
 TEST_F(FollowProcessTest, AReaderOvertakenByATrimIsToldTheFirstRecord) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 5 a");
+  Writer writer(directory_, {"open", "append 5 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), 1);
   writer.Do("append 200 a");
@@ -360,9 +348,7 @@ TEST_F(FollowProcessTest, AReaderOvertakenByATrimIsToldTheFirstRecord) {
 TEST_F(FollowProcessTest, ATruncationEndsThoseThatWereServedWhatItCuts) {
   for (const std::string cut : {"truncate 25", "truncate 3", "reset 1", "reset 31", "reset 100"}) {
     std::filesystem::remove_all(directory_);
-    Writer writer(directory_);
-    writer.Do("open");
-    writer.Do("append 30 a");
+    Writer writer(directory_, {"open", "append 30 a"});
     auto reader = Follow();
     ExpectNext(reader.get(), {1, 30});
     writer.Do(cut);
@@ -373,9 +359,7 @@ TEST_F(FollowProcessTest, ATruncationEndsThoseThatWereServedWhatItCuts) {
 
 // Also when nobody followed, and the numbers have come back to where they were.
 TEST_F(FollowProcessTest, ATruncationWhileNobodyLookedIsNoticed) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 30 a");
+  Writer writer(directory_, {"open", "append 30 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 30});
   for (const char* order : {"truncate 25", "append 20 b", "close", "open", "append 20 b"}) {
@@ -387,9 +371,7 @@ TEST_F(FollowProcessTest, ATruncationWhileNobodyLookedIsNoticed) {
 // Of two truncations between two looks only the last one is named, and that alone took back nothing
 // that was served.
 TEST_F(FollowProcessTest, TwoTruncationsWhileNobodyLookedAreNoticed) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 30 a");
+  Writer writer(directory_, {"open", "append 30 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 30});
   for (const char* order : {"truncate 3", "append 30 b", "truncate 32"}) writer.Do(order);
@@ -398,9 +380,7 @@ TEST_F(FollowProcessTest, TwoTruncationsWhileNobodyLookedAreNoticed) {
 
 // The trim comes between what the reader waited for and its reading it.
 TEST_F(FollowProcessTest, WhatWasWaitedForMayBeTrimmedBeforeItIsRead) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 30 a");
+  Writer writer(directory_, {"open", "append 30 a"});
   auto reader = Follow(1);
   ASSERT_OK(reader->Wait());
   writer.Do("trim 25");
@@ -411,9 +391,7 @@ TEST_F(FollowProcessTest, WhatWasWaitedForMayBeTrimmedBeforeItIsRead) {
 }
 
 TEST_F(FollowProcessTest, OneThatHasNotComeToTheCutGoesOnBehindIt) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 20 a");
+  Writer writer(directory_, {"open", "append 20 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 20});
   writer.Do("append 20 a");
@@ -424,9 +402,7 @@ TEST_F(FollowProcessTest, OneThatHasNotComeToTheCutGoesOnBehindIt) {
 }
 
 TEST_F(FollowProcessTest, ADeletedLogIsGone) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 1 a");
+  Writer writer(directory_, {"open", "append 1 a"});
   auto reader = Follow();
   ExpectNext(reader.get(), 1);
   std::thread deletes([&] {
@@ -439,17 +415,13 @@ TEST_F(FollowProcessTest, ADeletedLogIsGone) {
 
 TEST_F(FollowProcessTest, AnotherLogInItsPlaceIsNotFollowed) {
   auto reader = [&] {
-    Writer writer(directory_);
-    writer.Do("open");
-    writer.Do("append 1 a");
+    Writer writer(directory_, {"open", "append 1 a"});
     auto follower = Follow();
     ExpectNext(follower.get(), 1);
     return follower;
   }();
   std::filesystem::remove_all(directory_);
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 2 b");
+  Writer writer(directory_, {"open", "append 2 b"});
   EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kFailedPrecondition, {"another log"}));
 }
 
@@ -470,8 +442,7 @@ TEST_F(FollowProcessTest, ADeletedWatermarkIsMadeAgain) {
 }
 
 TEST_F(FollowProcessTest, CancelEndsTheWait) {
-  Writer writer(directory_);
-  writer.Do("open");
+  Writer writer(directory_, {"open"});
   auto reader = Follow();
   std::thread cancels([&] { reader->Cancel(); });
   EXPECT_TRUE(Fails(reader->Wait(), absl::StatusCode::kCancelled));
@@ -481,12 +452,7 @@ TEST_F(FollowProcessTest, CancelEndsTheWait) {
 
 // What comes of a power loss, or of a bad disk.
 TEST_F(FollowProcessTest, ADamagedWatermarkIsNone) {
-  {
-    Writer writer(directory_);
-    writer.Do("open");
-    writer.Do("append 30 a");
-    writer.Do("close");
-  }
+  { Writer writer(directory_, {"open", "append 30 a", "close"}); }
   const std::string path = directory_ + "/WATERMARK";
   const std::string good = ReadFile(path);
   for (uint64_t bit = 0; bit < 8 * good.size(); bit += 31) {
@@ -500,9 +466,7 @@ TEST_F(FollowProcessTest, ADamagedWatermarkIsNone) {
   }
   WriteFile(path, "");
   auto reader = Follow();
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 1 a");
+  Writer writer(directory_, {"open", "append 1 a"});
   ExpectNext(reader.get(), {1, 31});
 }
 
@@ -513,8 +477,7 @@ class WithoutWatch : public ForwardingFileSystem {
 };
 
 TEST_F(FollowProcessTest, FollowsWithoutInotify) {
-  Writer writer(directory_);
-  writer.Do("open");
+  Writer writer(directory_, {"open"});
   WithoutWatch fs;
   auto reader = Follow(0, &fs);
   for (Lsn lsn = 1; lsn <= 3; ++lsn) {
@@ -530,9 +493,7 @@ TEST_F(FollowProcessTest, FollowsWithoutInotify) {
 // The word of a writer that was killed, or waits for the disk, in the middle of one: what it cuts
 // is still in the files, below the watermark of before.
 TEST_F(FollowProcessTest, NothingIsServedWhileATruncationIsUnderWay) {
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 2 a");
+  Writer writer(directory_, {"open", "append 2 a"});
   WithoutWatch fs;  // looks every 10 ms
   auto reader = Follow(0, &fs);
   ExpectNext(reader.get(), {1, 2});
@@ -611,10 +572,7 @@ TEST_F(FollowProcessTest, AWatermarkThatCannotBeWrittenHarmsNoWriter) {
 
 TEST_F(FollowProcessTest, TellsWhereItCannotBegin) {
   EXPECT_TRUE(Fails(Reader::Follow(directory_), absl::StatusCode::kNotFound));
-  Writer writer(directory_);
-  writer.Do("open");
-  writer.Do("append 100 a");
-  writer.Do("trim 90");
+  Writer writer(directory_, {"open", "append 100 a", "trim 90"});
   auto whole = Follow();  // until it has seen all, it may not be published yet
   ExpectNext(whole.get(), {whole->next_lsn(), 100});
   EXPECT_TRUE(Fails(Reader::Follow(directory_, 1), absl::StatusCode::kNotFound, {"to 100"}));

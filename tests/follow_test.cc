@@ -125,13 +125,7 @@ TEST_F(FollowTest, AWrittenRecordIsSeenBeforeItsSync) {
   auto written = ReaderFrom(1, ReadLimit::kWritten);
   auto durable = ReaderFrom(1, ReadLimit::kDurable);
   std::thread committer;
-  EXPECT_OK(WaitWhile({written.get()}, [&] {
-    committer = std::thread([&] {
-      fs_.ArmForThisThread();
-      Append();
-    });
-    fs_.AwaitSync();
-  })[0]);
+  EXPECT_OK(WaitWhile({written.get()}, [&] { committer = fs_.RunIntoSync([&] { Append(); }); })[0]);
   ExpectNext(written.get(), 1);
   EXPECT_TRUE(Fails(durable->Wait(Clock::now()), absl::StatusCode::kDeadlineExceeded));
   EXPECT_OK(WaitWhile({durable.get()}, [&] { fs_.LetGo(); })[0]);

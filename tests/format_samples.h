@@ -18,11 +18,14 @@ inline constexpr uint64_t kControlUsedBytes = 296;
 inline constexpr uint64_t kVersionBit = 8 * 8;
 inline constexpr uint64_t kFeaturesBit = 12 * 8;
 
+inline constexpr LogId kSampleLogId = {0x0123456789abcdef, 0xfedcba9876543210};
+inline constexpr uint64_t kSampleSalt = 0x1122334455667788;
+
 inline SegmentHeader SampleHeader() {
   SegmentHeader header;
-  header.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
+  header.log_id = kSampleLogId;
   header.generation = 42;
-  header.salt = 0x1122334455667788;
+  header.salt = kSampleSalt;
   header.state = SegmentState::kBegun;
   header.recycled = true;
   header.base_lsn = 1001;
@@ -43,11 +46,10 @@ inline GroupHeader SampleGroup() {
   header.sealed_unix_micros = 1700000000000001;
   return header;
 }
-inline constexpr uint64_t kSampleSalt = 0x1122334455667788;
 
 inline ControlBlock SampleControl() {
   ControlBlock block;
-  block.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
+  block.log_id = kSampleLogId;
   block.sequence = 7;
   block.first_generation = 40;
   block.tail_generation = 42;
@@ -55,13 +57,13 @@ inline ControlBlock SampleControl() {
   block.closed = true;
   block.closed_end = 4176;
   block.closed_digest = 0x0102030405060708;
-  block.entries = {{42, 0x1122334455667788, 262144}, {43, 0x8877665544332211, 131072}};
+  block.entries = {{42, kSampleSalt, 262144}, {43, 0x8877665544332211, 131072}};
   return block;
 }
 
 inline WatermarkBlock SampleWatermark() {
   WatermarkBlock block;
-  block.log_id = {0x0123456789abcdef, 0xfedcba9876543210};
+  block.log_id = kSampleLogId;
   block.sequence = 9;
   block.generation = 42;
   block.end = 65600;

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -77,6 +78,15 @@ class SyncGate : public ForwardingFileSystem {
   void ArmForThisThread() { thread_ = std::this_thread::get_id(); }
   void AwaitSync() { begun_.Wait(); }
   void LetGo() { go_.Set(); }
+  // Does `work` on a thread of its own, and returns when that is in a sync.
+  std::thread RunIntoSync(std::function<void()> work) {
+    std::thread thread([this, work = std::move(work)] {
+      ArmForThisThread();
+      work();
+    });
+    AwaitSync();
+    return thread;
+  }
 
   int Open(const std::string& path, const OpenOptions& options,
            std::unique_ptr<File>* file) override {

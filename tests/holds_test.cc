@@ -159,11 +159,7 @@ TEST(HoldMovedTest, WhileTheFirstSegmentIsBeingGivenUp) {
   const Lsn third = log.store.Locate(second)->last_lsn + 1;
   const std::string path = log.store.Locate(second)->path;
   ASSERT_OK(log.store.SetHold(HoldKind::kCursor, "c", second));
-  std::thread trimmer([&] {
-    gate.ArmForThisThread();
-    EXPECT_OK(log.store.TrimBefore(last));
-  });
-  gate.AwaitSync();
+  std::thread trimmer = gate.RunIntoSync([&] { EXPECT_OK(log.store.TrimBefore(last)); });
   EXPECT_OK(log.store.SetHold(HoldKind::kCursor, "c", third));
   gate.LetGo();
   trimmer.join();

@@ -78,6 +78,14 @@ class LogEventTest : public StallingLogTest {
   // It closes, and with that hands over what is left, before what it tells goes.
   ~LogEventTest() override { log_.reset(); }
 
+  // A commit whose sync hangs until `nth` slow ones were told of.
+  void CommitSlowly(int nth = 1) {
+    std::thread thread = Hang(Call::kSync);
+    events_.Await(LogEventKind::kSlowSync, nth);
+    fs_.LetGo();
+    thread.join();
+  }
+
   Recorder events_;
 };
 
@@ -118,10 +126,7 @@ TEST_F(LogEventTest, AWriteThatHangsIsTold) {
 TEST_F(LogEventTest, EachStallIsToldOfASecondOneToo) {
   Open();
   for (int stall = 1; stall <= 3; ++stall) {
-    std::thread thread = Hang(Call::kSync);
-    events_.Await(LogEventKind::kSlowSync, stall);
-    fs_.LetGo();
-    thread.join();
+    CommitSlowly(stall);
     events_.Await(LogEventKind::kSlowSyncEnded, stall);
   }
 }
@@ -166,20 +171,14 @@ TEST_F(LogEventTest, WhatThrowsDoesNoHarm) {
     throw std::runtime_error("no");
   };
   Open();
-  std::thread thread = Hang(Call::kSync);
-  events_.Await(LogEventKind::kSlowSync);
-  fs_.LetGo();
-  thread.join();
+  CommitSlowly();
   EXPECT_TRUE(log_->Close().ok());
   EXPECT_GE(log_->stats().events_lost, 2u);
 }
 
 TEST_F(LogEventTest, CloseReturnsBehindTheLastEvent) {
   Open();
-  std::thread thread = Hang(Call::kSync);
-  events_.Await(LogEventKind::kSlowSync);
-  fs_.LetGo();
-  thread.join();
+  CommitSlowly();
   EXPECT_TRUE(log_->Close().ok());
   EXPECT_EQ(events_.Count(LogEventKind::kSlowSyncEnded),
             static_cast<int>(log_->stats().slow_syncs));

@@ -320,11 +320,7 @@ TEST_F(LogTest, AnIntervalPassesDuringASync) {
   SyncGate gate(&fs_, ".seg");
   options_.file_system = &gate;
   std::unique_ptr<Log> log = MustOpen();
-  std::thread committer([&] {
-    gate.ArmForThisThread();
-    EXPECT_TRUE(log->AppendDurable("x").ok());
-  });
-  gate.AwaitSync();
+  std::thread committer = gate.RunIntoSync([&] { EXPECT_TRUE(log->AppendDurable("x").ok()); });
   ASSERT_TRUE(log->Append("y").ok());
   std::this_thread::sleep_for(kInterval);  // it is the time that counts
   const auto start = std::chrono::steady_clock::now();

@@ -204,66 +204,71 @@ TEST(RetentionTest, AHoldIsStrongerThanRetention) {
   EXPECT_GT(log.store.first_lsn(), 1u);
 }
 
-TEST(RetentionTest, TheReportSaysWhatEachFileIsFor) {
+// A log of three segments, and a reader that has the first one open.
+struct LogWithReader {
+  explicit LogWithReader(uint32_t max_recycled_segments) {
+    Options options = SmallOptions(&watch);
+    options.max_recycled_segments = max_recycled_segments;
+    auto opened = Log::Open(dir.path(), options);
+    if (!opened.ok()) ADD_FAILURE() << opened.status();
+    log = *std::move(opened);
+    last = AppendUpTo(log.get(), 3);
+    auto at_first = log->NewReader(1);
+    if (!at_first.ok()) ADD_FAILURE() << at_first.status();
+    reader = *std::move(at_first);
+    Record record;
+    EXPECT_TRUE(reader->Next(&record));
+  }
+
+  // Trims all but the last segment, and returns the report when the store's thread has noted what
+  // became of them.
+  RetentionReport Trim() {
+    EXPECT_OK(log->TrimBefore(last));
+    for (uint64_t generation : {1, 2}) watch.AwaitGone(PathOf(dir.path(), generation));
+    for (;;) {
+      RetentionReport report = Settled(log.get());
+      const auto& files = report.segments;
+      if (std::none_of(files.begin(), files.end(), [](const SegmentRetention& file) {
+            return file.why == KeptBecause::kRemovedNext;
+          })) {
+        return report;
+      }
+    }
+  }
+
   TempDir dir;
-  NameWatch watch(FileSystem::Posix());
-  Options options = SmallOptions(&watch);
-  options.max_recycled_segments = 0;
-  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
-  ASSERT_OK(log);
-  const Lsn last = AppendUpTo(log->get(), 3);
-  absl::StatusOr<std::unique_ptr<Reader>> reader = (*log)->NewReader(1);
-  ASSERT_OK(reader);
-  Record record;
-  ASSERT_TRUE((*reader)->Next(&record));
-  RetentionReport report = Settled(log->get());
+  NameWatch watch{FileSystem::Posix()};
+  std::unique_ptr<Log> log;
+  std::unique_ptr<Reader> reader;
+  Lsn last = 0;
+};
+
+TEST(RetentionTest, TheReportSaysWhatEachFileIsFor) {
+  LogWithReader at(/*max_recycled_segments=*/0);
+  RetentionReport report = Settled(at.log.get());
   ASSERT_GE(report.segments.size(), 3u);
   EXPECT_EQ(report.segments[0].why, KeptBecause::kNotTrimmed);
   EXPECT_EQ(report.segments[2].why, KeptBecause::kTail);
-  EXPECT_EQ(report.segments[2].last_lsn, last);
+  EXPECT_EQ(report.segments[2].last_lsn, at.last);
 
-  ASSERT_OK((*log)->TrimBefore(last));
-  watch.AwaitGone(PathOf(dir.path(), 1));
-  watch.AwaitGone(PathOf(dir.path(), 2));
-  // The store's thread may still be about to note it.
-  do {
-    report = Settled(log->get());
-  } while (report.segments.back().why == KeptBecause::kRemovedNext);
+  report = at.Trim();
   EXPECT_EQ(report.segments.back().why, KeptBecause::kReader) << report.ToString();
   EXPECT_EQ(report.segments.back().generation, 1u);
-  reader->reset();
-  report = Settled(log->get());
+  at.reader.reset();
+  report = Settled(at.log.get());
   EXPECT_NE(report.segments.back().why, KeptBecause::kReader) << report.ToString();
 }
 
 TEST(RetentionTest, AFileThatAReaderHasOpenIsNotWrittenAgain) {
-  TempDir dir;
-  NameWatch watch(FileSystem::Posix());
-  Options options = SmallOptions(&watch);
-  options.max_recycled_segments = 4;
-  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
-  ASSERT_OK(log);
-  const Lsn last = AppendUpTo(log->get(), 3);
-  absl::StatusOr<std::unique_ptr<Reader>> reader = (*log)->NewReader(1);
-  ASSERT_OK(reader);
-  Record record;
-  ASSERT_TRUE((*reader)->Next(&record));
-  ASSERT_OK((*log)->TrimBefore(last));
-  watch.AwaitGone(PathOf(dir.path(), 1));
-  watch.AwaitGone(PathOf(dir.path(), 2));
-  const auto is = [](KeptBecause why) {
-    return [why](const SegmentRetention& file) { return file.why == why; };
-  };
-  // The store's thread may still be about to note it.
-  std::vector<SegmentRetention> files;
-  do {
-    files = Settled(log->get()).segments;
-  } while (std::any_of(files.begin(), files.end(), is(KeptBecause::kRemovedNext)));
-  const auto kept = std::find_if(files.begin(), files.end(), is(KeptBecause::kReader));
-  ASSERT_NE(kept, files.end()) << (*log)->retention_report().ToString();
+  LogWithReader at(/*max_recycled_segments=*/4);
+  const RetentionReport report = at.Trim();
+  const auto kept =
+      std::find_if(report.segments.begin(), report.segments.end(),
+                   [](const SegmentRetention& file) { return file.why == KeptBecause::kReader; });
+  ASSERT_NE(kept, report.segments.end()) << report.ToString();
   EXPECT_EQ(kept->generation, 1u);
-  EXPECT_EQ((*log)->stats().segments_recycled, 1u) << "the other one";
-  EXPECT_EQ((*log)->stats().segments_unlinked, 1u);
+  EXPECT_EQ(at.log->stats().segments_recycled, 1u) << "the other one";
+  EXPECT_EQ(at.log->stats().segments_unlinked, 1u);
 }
 
 // ---- The cap

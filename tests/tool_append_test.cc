@@ -27,11 +27,7 @@ using ::testing::Not;
 class ToolAppendTest : public ::testing::Test {
  protected:
   Outcome Append(const std::string& input, std::vector<std::string> flags = {}) {
-    flags.insert(flags.begin(), "append");
-    flags.push_back(log_);
-    RunOptions options;
-    options.input = input;
-    return RunTool(flags, options);
+    return RunAppend(log_, input, std::move(flags));
   }
 
   const ScratchDirectory scratch_;

@@ -30,11 +30,6 @@ using ::testing::StartsWith;
 
 constexpr int kRecords = 60;  // in four segments
 
-std::string SegmentFile(int generation) {
-  const std::string digits = std::to_string(generation);
-  return std::string(16 - digits.size(), '0') + digits + ".seg";
-}
-
 size_t Count(const std::string& text, const std::string& words) {
   size_t count = 0;
   for (size_t at = 0; (at = text.find(words, at)) != std::string::npos; at += words.size()) ++count;

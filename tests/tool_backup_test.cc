@@ -28,9 +28,8 @@ class ToolBackupTest : public ::testing::Test {
  protected:
   // A closed log of small segments.
   void MakeLog() {
-    RunOptions options;
-    options.input = NumberedLines(1, kRecords);
-    ASSERT_EQ(RunTool({"append", "--segment_bytes=16384", log_}, options).code, 0);
+    const std::string lines = NumberedLines(1, kRecords);
+    ASSERT_EQ(RunAppend(log_, lines, {"--segment_bytes=16384"}).code, 0);
   }
   std::unique_ptr<Log> MustOpen() {
     Options options;

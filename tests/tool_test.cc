@@ -52,11 +52,7 @@ std::vector<nlohmann::json> OfType(const std::string& text, const std::string& t
 class ToolTest : public ::testing::Test {
  protected:
   Outcome Append(const std::string& input, std::vector<std::string> flags = {}) {
-    flags.insert(flags.begin(), "append");
-    flags.push_back(log_);
-    RunOptions options;
-    options.input = input;
-    return RunTool(flags, options);
+    return RunAppend(log_, input, std::move(flags));
   }
 
   // Closed logs with one record a group: "record 1\n" ... in segments of 16 KiB, and in one.
@@ -69,10 +65,7 @@ class ToolTest : public ::testing::Test {
     ASSERT_EQ(outcome.code, 0) << outcome.err;
   }
 
-  std::string Segment(int generation) const {
-    const std::string digits = std::to_string(generation);
-    return log_ + "/" + std::string(16 - digits.size(), '0') + digits + ".seg";
-  }
+  std::string Segment(int generation) const { return log_ + "/" + SegmentFile(generation); }
 
   const ScratchDirectory scratch_;
   const std::string log_ = scratch_.path("log");

@@ -91,6 +91,20 @@ Outcome RunTool(const std::vector<std::string>& arguments, const RunOptions& opt
   return outcome;
 }
 
+Outcome RunAppend(const std::string& log, const std::string& input,
+                  std::vector<std::string> flags) {
+  flags.insert(flags.begin(), "append");
+  flags.push_back(log);
+  RunOptions options;
+  options.input = input;
+  return RunTool(flags, options);
+}
+
+std::string SegmentFile(int generation) {
+  const std::string digits = std::to_string(generation);
+  return std::string(16 - digits.size(), '0') + digits + ".seg";
+}
+
 ScratchDirectory::ScratchDirectory() {
   const char* base = std::getenv("TEST_TMPDIR");
   path_ = std::string(base == nullptr ? "/tmp" : base) + "/tool.XXXXXX";

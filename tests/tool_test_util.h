@@ -28,6 +28,9 @@ struct RunOptions {
 };
 
 Outcome RunTool(const std::vector<std::string>& arguments, const RunOptions& options = {});
+// seawall append `flags` `log` <`input`
+Outcome RunAppend(const std::string& log, const std::string& input,
+                  std::vector<std::string> flags = {});
 
 // A directory of its own, removed with all that is in it.
 class ScratchDirectory {
@@ -42,6 +45,9 @@ class ScratchDirectory {
  private:
   std::string path_;
 };
+
+// "0000000000000007.seg"
+std::string SegmentFile(int generation);
 
 // Lines of a thousand bytes that begin with their number: fifteen to a segment of 16 KiB, or fewer.
 std::string NumberedLine(int number);

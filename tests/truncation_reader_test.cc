@@ -59,11 +59,7 @@ class TruncationReaderTest : public ::testing::TestWithParam<std::tuple<ReadLimi
 
   // Calls `middle` while CONTROL's word of the truncation is being synced.
   void Truncate(const std::function<void()>& middle) {
-    std::thread truncation([&] {
-      fs_.ArmForThisThread();
-      EXPECT_OK(log_->TruncateAfter(cut_));
-    });
-    fs_.AwaitSync();
+    std::thread truncation = fs_.RunIntoSync([&] { EXPECT_OK(log_->TruncateAfter(cut_)); });
     middle();
     fs_.LetGo();
     truncation.join();
