@@ -224,14 +224,18 @@ struct WatermarkBlock {
   uint64_t generation = 0;
   uint64_t end = 0;
   Lsn durable_lsn = 0;
-  // Truncations so far; the first record that the last one gave up, 0 for all; and the generation
-  // that was written to before. While that equals `generation`, the truncation is under way.
+  // Truncations so far, counted on from a random multiple of kCutCountStep that whoever made the
+  // file chose; the first record that the last one gave up, 0 for all; and the generation that was
+  // written to before. While that equals `generation`, the truncation is under way.
   uint64_t cuts = 0;
   Lsn first_cut = 0;
   uint64_t cut_generation = 0;
 
   bool cut_under_way() const { return cuts > 0 && generation <= cut_generation; }
 };
+
+// More truncations than a file tells of. Counts of two files have this in between, or more.
+inline constexpr uint64_t kCutCountStep = uint64_t{1} << 20;
 
 // Fills kWatermarkBytes.
 void EncodeWatermark(const WatermarkBlock& block, char* to);

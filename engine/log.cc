@@ -40,6 +40,21 @@ class DirectoryLock {
   const std::unique_ptr<File> file_;
 };
 
+// A backup's hold. What its caller gave it to call may throw.
+class BackupHold {
+ public:
+  BackupHold(SegmentStore* store, std::string name) : store_(store), name_(std::move(name)) {
+    (void)store_->HoldFirst(HoldKind::kBackup, name_);
+  }
+  ~BackupHold() { store_->ReleaseHold(HoldKind::kBackup, name_); }
+  BackupHold(const BackupHold&) = delete;
+  BackupHold& operator=(const BackupHold&) = delete;
+
+ private:
+  SegmentStore* const store_;
+  const std::string name_;
+};
+
 class LogImpl : public Log {
  public:
   // Takes memory, and touches no file before Start().
@@ -223,15 +238,11 @@ class LogImpl : public Log {
       return absl::OutOfRangeError(absl::StrCat("back up to record ", to_lsn, ": expected at most ",
                                                 durable, ", the last durable one"));
     }
-    const std::string hold = absl::StrCat(destination, " ", ++backups_);
-    (void)store_.HoldFirst(HoldKind::kBackup, hold);
+    const BackupHold hold(&store_, absl::StrCat(destination, " ", ++backups_));
     // What a clone shares with its original is written elsewhere when the original is written
     // again, for which there may be no space.
     store_.StopRecycling();
-    absl::StatusOr<BackupReport> report =
-        BackupUpTo(store_.directory(), destination, options, to_lsn);
-    store_.ReleaseHold(HoldKind::kBackup, hold);
-    return report;
+    return BackupUpTo(store_.directory(), destination, options, to_lsn);
   }
 
   absl::Status Close() override {

@@ -22,17 +22,21 @@ class Copier {
   Copier(const LogCopy& copy, const std::string& destination)
       : copy_(copy), fs_(copy.fs), destination_(destination) {}
 
+  // Also when copy_.progress throws, nothing is left.
+  ~Copier() {
+    if (begun_) Undo();
+  }
+
   absl::StatusOr<BackupReport> Run() {
     absl::Status status = MakeDestination();
     if (!status.ok()) return status;
+    begun_ = true;
     status = Fill();
     if (status.ok()) status = Verify();
     if (status.ok() && copy_.before_commit) status = copy_.before_commit();
     if (status.ok()) status = ControlFile::Create(fs_, destination_, control_).status();
-    if (!status.ok()) {
-      Undo();
-      return status;
-    }
+    if (!status.ok()) return status;
+    begun_ = false;
     return report_;
   }
 
@@ -54,6 +58,7 @@ class Copier {
   FileSystem* const fs_;
   const std::string& destination_;
   bool made_directory_ = false;
+  bool begun_ = false;               // and not committed: what is in the destination is ours
   std::vector<std::string> made_;    // names, for Undo()
   std::vector<SegmentRef> written_;  // of the copy
   ControlBlock control_;

@@ -54,6 +54,10 @@ class FollowedLog {
   absl::Status Refresh();
   absl::StatusOr<std::optional<WatermarkBlock>> ReadBlock();
   absl::Status NoteCuts(const WatermarkBlock& block);
+  // That no truncation took back what was served, however many there were: OutOfRange if the
+  // segments do not show it.
+  absl::Status CheckServed() const;
+  std::deque<SegmentRef>::const_iterator Behind(Lsn lsn) const;
   absl::Status GoOnTo(const WatermarkBlock& block);
   absl::Status Append(const SegmentFile& successor);
   // The writer is further than its word says, and what that names may be gone: a truncation or a
@@ -76,7 +80,9 @@ class FollowedLog {
   Lsn tail_lsn_ = 0;
   uint64_t tail_end_ = 0;
   bool cut_under_way_ = false;  // nothing is served meanwhile
+  bool in_doubt_ = false;       // WATERMARK is another file, and how far it counted is not known
   Lsn served_ = 0;              // the last record of the ranges that were given out
+  uint64_t served_generation_ = 0;  // where that is; 0: nowhere
   // The range that was given out last: who asks again for its record did not find the file.
   Lsn asked_ = 0;
   uint64_t asked_generation_ = 0;
@@ -111,7 +117,15 @@ absl::Status FollowedLog::Open(Lsn* from) {
         absl::StrCat("follow from record ", *from, ": expected ", first, " to ", tail_lsn_ + 1));
   }
   served_ = *from - 1;
+  const auto behind = Behind(served_);
+  if (behind != segments_.begin()) served_generation_ = std::prev(behind)->generation;
   return absl::OkStatus();
+}
+
+// The first segment that begins behind it.
+std::deque<SegmentRef>::const_iterator FollowedLog::Behind(Lsn lsn) const {
+  return std::upper_bound(segments_.begin(), segments_.end(), lsn,
+                          [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
 }
 
 absl::Status FollowedLog::IsGone() const {
@@ -153,6 +167,11 @@ absl::Status FollowedLog::Refresh() {
       return fleeting && looks_ < kMostLooks ? absl::OkStatus() : status;
     }
   }
+  if (in_doubt_) {
+    status = CheckServed();
+    if (!status.ok()) return status;
+    in_doubt_ = false;
+  }
   seen_ = block;
   // A segment behind that of the word was begun by the truncation, of which the writer, killed just
   // then, told no more.
@@ -166,7 +185,13 @@ absl::Status FollowedLog::Refresh() {
 
 // Of several truncations at once, only the last one is known; then all that was served is in doubt.
 absl::Status FollowedLog::NoteCuts(const WatermarkBlock& block) {
+  // Without a word when it was opened, all that this file has counted may have come since.
+  if (seen_.cuts == 0) seen_.cuts = block.cuts - block.cuts % kCutCountStep;
   if (block.cuts == seen_.cuts) return absl::OkStatus();
+  if (block.cuts / kCutCountStep != seen_.cuts / kCutCountStep) {
+    in_doubt_ = true;
+    return absl::OkStatus();
+  }
   const Lsn first_cut = block.cuts == seen_.cuts + 1 ? block.first_cut : 0;
   seen_.cuts = block.cuts;
   if (served_ < first_cut) return absl::OkStatus();
@@ -175,6 +200,21 @@ absl::Status FollowedLog::NoteCuts(const WatermarkBlock& block) {
                                     ": it was reset, or truncated more than once")
                      : absl::StrCat("follow the log in ", directory_,
                                     ": it was truncated after record ", first_cut - 1));
+}
+
+// A truncation, and whatever comes behind it, leaves the segment that it cuts with an end before
+// the cut, or not at all.
+absl::Status FollowedLog::CheckServed() const {
+  const auto behind = Behind(served_);
+  if (behind != segments_.begin()) {
+    const SegmentRef& segment = *std::prev(behind);
+    if (segment.generation == served_generation_ && served_ <= segment.last_lsn) {
+      return absl::OkStatus();
+    }
+  }
+  return absl::OutOfRangeError(absl::StrCat(
+      "follow the log in ", directory_, ": ", path_, " was made anew, and whether the log was ",
+      "truncated before record ", served_ + 1, " meanwhile is not known"));
 }
 
 // From the segment that is written now back to one that is known.
@@ -207,7 +247,8 @@ absl::Status FollowedLog::GoOnTo(const WatermarkBlock& block) {
 
 absl::Status FollowedLog::Append(const SegmentFile& successor) {
   const SegmentHeader& header = successor.header;
-  // All that was durable before is in it or before it, unless it began with a truncation.
+  // All that was durable before is in it or before it, unless it began with a truncation. Its
+  // writer may not have been able to tell of that.
   if (served_ > header.durable_lsn) {
     return absl::OutOfRangeError(absl::StrCat(
         "follow the log in ", directory_, ": it was truncated after record ", header.durable_lsn));
@@ -242,8 +283,7 @@ absl::StatusOr<std::optional<ReadRange>> FollowedLog::Locate(Lsn lsn) {
     if (!status.ok()) return status;
   }
   if (lsn > tail_lsn_ || cut_under_way_) return std::nullopt;
-  auto above = std::upper_bound(segments_.begin(), segments_.end(), lsn,
-                                [](Lsn l, const SegmentRef& s) { return l < s.base_lsn; });
+  const auto above = Behind(lsn);
   if (above == segments_.begin()) {
     absl::Status status = CheckNotTrimmed(segments_.front().generation, lsn);
     if (!status.ok()) return status;
@@ -264,7 +304,10 @@ absl::StatusOr<std::optional<ReadRange>> FollowedLog::Locate(Lsn lsn) {
   asked_generation_ = segment.generation;
   ReadRange range{segment, segment.sealed() ? segment.last_lsn : tail_lsn_,
                   segment.sealed() ? segment.end : tail_end_};
-  served_ = std::max(served_, range.last_lsn);
+  if (range.last_lsn > served_) {
+    served_ = range.last_lsn;
+    served_generation_ = segment.generation;
+  }
   return range;
 }
 

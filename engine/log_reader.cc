@@ -51,7 +51,7 @@ class SourceReader : public Reader {
         next_lsn_ = record->lsn + 1;
         return true;
       }
-      if (!status_.ok()) return false;
+      if (!status_.ok() && !BeginAfresh()) return false;
       if (result == RecordCursor::Result::kBad) {
         return Stop(DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
                                  cursor_.error()));
@@ -64,7 +64,7 @@ class SourceReader : public Reader {
   Lsn next_lsn() const override { return next_lsn_; }
 
   absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
-    if (!status_.ok()) return status_;
+    if (!status_.ok() && !BeginAfresh()) return status_;
     if (InRange()) return absl::OkStatus();
     watch_->Begin();
     absl::Status status = AwaitRange(deadline);
@@ -182,6 +182,15 @@ class SourceReader : public Reader {
   bool BeginAgain() {
     if (!began_within_) return false;
     GoTo({range_.segment.base_lsn, range_.segment.groups_begin, 0});
+    return true;
+  }
+
+  // What was short may be there again. False if that is not what ended it.
+  bool BeginAfresh() {
+    if (!absl::IsResourceExhausted(status_)) return false;
+    status_ = absl::OkStatus();
+    cursor_ = RecordCursor();  // its bytes are the scanner's
+    scanner_.reset();
     return true;
   }
 

@@ -9,12 +9,14 @@ namespace seawall {
 
 absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
                          const std::vector<std::string>& names) {
+  absl::Status status;
   for (const std::string& name : names) {
     std::string path = JoinPath(directory, name);
     int error = fs->Unlink(path);
-    if (error != 0 && error != ENOENT) return ErrnoStatus(error, "unlink", path);
+    if (error != 0 && error != ENOENT) status.Update(ErrnoStatus(error, "unlink", path));
   }
-  return names.empty() ? absl::OkStatus() : SyncDirectory(fs, directory);
+  if (!names.empty()) status.Update(SyncDirectory(fs, directory));
+  return status;
 }
 
 namespace {

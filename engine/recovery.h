@@ -37,7 +37,8 @@ SegmentRef RefOf(const WritableSegment& segment);
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
                                            const Options& options, RecoveryPlan* plan);
 
-// Removes files by name and makes that durable.
+// Removes files by name and makes that durable; of those that cannot be removed the first is told,
+// when the others are gone.
 absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
                          const std::vector<std::string>& names);
 

@@ -12,6 +12,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kUnfollowedInterval(100);
 
+// Those that follow go on counting from the last writer's word, if it is this log's and leaves room
+// to count.
+bool IsToBeGoneOnWith(const std::optional<WatermarkBlock>& word, const LogId& log_id) {
+  return word.has_value() && word->log_id == log_id && word->sequence < kMaxNumber / 2 &&
+         word->cuts < kMaxNumber / 2;
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<WatermarkBlock>> ReadWatermark(File* file, const std::string& path) {
@@ -42,8 +49,12 @@ void WatermarkPublisher::Start(const LogId& log_id) {
     absl::StatusOr<std::unique_ptr<File>> old = OpenFile(fs_, path_, OpenOptions());
     absl::StatusOr<std::optional<WatermarkBlock>> said =
         old.ok() ? ReadWatermark(old->get(), path_) : old.status();
-    // Those that follow go on counting from the last writer's word.
-    if (said.ok() && said->has_value() && (*said)->log_id == log_id) block_ = **said;
+    if (said.ok() && IsToBeGoneOnWith(*said, log_id)) {
+      block_ = **said;
+    } else {
+      // How many truncations there were is not known, and those that follow are to know that.
+      block_.cuts = (1 + RandomU64() % (kMaxNumber / 2 / kCutCountStep - 1)) * kCutCountStep;
+    }
     block_.log_id = log_id;
   }
   Publish(/*announce_cut=*/false, 0);
@@ -124,7 +135,14 @@ void WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
     block_.cut_generation = point.generation;
   }
   ++block_.sequence;
-  if (!Write().ok()) failures_.fetch_add(1, std::memory_order_relaxed);
+  if (Write().ok()) return;
+  failures_.fetch_add(1, std::memory_order_relaxed);
+  // Were the next word another writer's, it would be silent on it. Without the file, it cannot
+  // know.
+  if (announce_cut) {
+    file_.reset();
+    (void)fs_->Unlink(path_);
+  }
 }
 
 absl::Status WatermarkPublisher::Write() {

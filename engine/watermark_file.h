@@ -43,6 +43,7 @@ class WatermarkPublisher {
   // be followed. std::system_error if the kernel gives no thread.
   void Start(const LogId& log_id);
   // A truncation that gives up `first_cut` and all behind it (0: all) is about to be made durable.
+  // If that cannot be written, the file goes, and comes again with the next word.
   void AnnounceCut(Lsn first_cut);
   // Publishes for the last time.
   void Stop();

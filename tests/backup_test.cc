@@ -3,10 +3,12 @@
 #include "seawall/backup.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -291,6 +293,29 @@ TEST(BackupLiveTest, RunsBesideAppendsRolloversAndTrims) {
   // What was held back goes when it is let go.
   ASSERT_OK(log->TrimBefore(log->durable_lsn()));
   EXPECT_GT(log->first_lsn(), 8u);
+}
+
+// Nor what throws leaves anything, wherever it does.
+TEST(BackupLiveTest, ProgressThatThrowsLeavesNeitherAHoldNorFiles) {
+  TempDir dir;
+  auto log = MustOpen(dir / "log", SmallOptions());
+  Append(log.get(), 14);
+  BackupOptions options;
+  int calls = 0, last_call = 0;
+  options.progress = [&](uint64_t) {
+    if (++calls == last_call) throw std::runtime_error("as told");
+    return absl::OkStatus();
+  };
+  for (last_call = 1; last_call < 4; ++last_call, calls = 0) {
+    EXPECT_THROW((void)log->Backup(dir / "copy", options), std::runtime_error);
+    EXPECT_NE(access((dir / "copy").c_str(), F_OK), 0);
+    EXPECT_TRUE(log->retention_report().holds.empty());
+  }
+  last_call = 0;
+  ASSERT_OK(log->Backup(dir / "copy", options));
+  ExpectLog(dir / "copy", 1, 14);
+  ASSERT_OK(log->TrimBefore(14));
+  EXPECT_GT(log->first_lsn(), 1u);
 }
 
 TEST(BackupLiveTest, ASegmentThatACopySharesIsNotRecycled) {

@@ -500,7 +500,7 @@ TEST_F(FollowProcessTest, NothingIsServedWhileATruncationIsUnderWay) {
   writer.Do("append 6 a");
   writer.Do("close");
   WatermarkBlock word = Published();
-  word.cuts = 1;
+  ++word.cuts;
   word.first_cut = 5;
   word.cut_generation = word.generation;
   ++word.sequence;

@@ -2,6 +2,7 @@
 // thread what a hold lets go.
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "tests/forwarding_file_system.h"
 #include "tests/store_test_util.h"
 #include "tests/test_util.h"
+#include "tests/watchdog.h"
 
 namespace seawall {
 namespace {
@@ -129,6 +131,8 @@ TEST_F(HoldTest, ATruncationTakesHoldsAndWishesBackToItsEnd) {
 
 // The segment behind is begun, but not durable; what makes it so is all that happens then.
 TEST(HoldMovedTest, ATrimThatWaitsForASyncGoesOnWithIt) {
+  Watchdog watchdog(std::chrono::seconds(20));
+  watchdog.Begin("a trim that waits for a sync");
   TempDir dir;
   NameWatch watch(FileSystem::Posix());
   StoreUnderTest log(&watch, dir.path(), SmallOptions());

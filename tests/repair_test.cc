@@ -4,6 +4,7 @@
 // command, as a user runs it.
 //
 // SEAWALL_CRASH_SEED chooses other damages.
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -517,6 +518,17 @@ TEST_F(RepairCommandTest, RefusesALogThatIsBeingWritten) {
   const Outcome outcome = Repair();
   EXPECT_EQ(outcome.code, 2);
   EXPECT_NE(outcome.err.find("writer"), std::string::npos) << outcome.err;
+}
+
+// As on a network file system whose server keeps no locks.
+TEST_F(RepairCommandTest, SaysWhyALockCannotBeHad) {
+  Append({100});
+  RunOptions options;
+  options.flock_error = ENOLCK;
+  const Outcome outcome = RunTool({"repair", log_, "--out=" + new_}, options);
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("/LOCK: No locks available"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("writer"), std::string::npos) << outcome.err;
 }
 
 }  // namespace

@@ -2,9 +2,12 @@
 #include "seawall/retention.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -269,6 +272,41 @@ TEST(RetentionTest, AFileThatAReaderHasOpenIsNotWrittenAgain) {
   EXPECT_EQ(kept->generation, 1u);
   EXPECT_EQ(at.log->stats().segments_recycled, 1u) << "the other one";
   EXPECT_EQ(at.log->stats().segments_unlinked, 1u);
+}
+
+// As chattr +i does, or a bad block of the directory.
+class UndeletableFile : public NameWatch {
+ public:
+  explicit UndeletableFile(std::string path)
+      : NameWatch(FileSystem::Posix()), path_(std::move(path)) {}
+
+  int Unlink(const std::string& path) override {
+    return path == path_ ? EPERM : NameWatch::Unlink(path);
+  }
+
+ private:
+  const std::string path_;
+};
+
+TEST(RetentionTest, AFileThatCannotBeRemovedKeepsNoOther) {
+  TempDir dir;
+  UndeletableFile fs(PathOf(dir.path(), 1));
+  Options options = SmallOptions(&fs);
+  options.max_recycled_segments = 0;
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  Lsn last = AppendUpTo(log->get(), 6);
+  ASSERT_OK((*log)->TrimBefore(last));
+  for (uint64_t generation = 2; generation <= 5; ++generation) {
+    fs.AwaitGone(PathOf(dir.path(), generation));
+  }
+  last = AppendUpTo(log->get(), 9);  // and the log goes on
+  ASSERT_OK((*log)->TrimBefore(last));
+  fs.AwaitGone(PathOf(dir.path(), 8));
+  EXPECT_TRUE(std::filesystem::exists(PathOf(dir.path(), 1)));
+  ASSERT_OK((*log)->Close());
+  EXPECT_OK(Log::Open(dir.path(), SmallOptions()));
+  EXPECT_FALSE(std::filesystem::exists(PathOf(dir.path(), 1)));
 }
 
 // ---- The cap

@@ -2,10 +2,14 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -46,6 +50,19 @@ std::string ReadTerminal(int fd) {
   return shown;
 }
 
+// Of this process, and what it executes.
+bool FailFlock(int error) {
+  struct sock_filter steps[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_flock, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 // In the child: never returns.
 [[noreturn]] void Exec(std::vector<std::string> arguments, const ScratchDirectory& scratch,
                        const RunOptions& options, const std::string& terminal) {
@@ -63,6 +80,7 @@ std::string ReadTerminal(int fd) {
        prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH) != 0)) {
     _exit(125);
   }
+  if (options.flock_error != 0 && !FailFlock(options.flock_error)) _exit(125);
   std::vector<char*> argv = {const_cast<char*>(kTool)};
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);

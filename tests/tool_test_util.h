@@ -25,6 +25,8 @@ struct RunOptions {
   bool terminal = false;
   // Root reads and writes everything; without these capabilities file modes count.
   bool obey_modes = false;
+  // flock(2) fails with this, unless it is 0.
+  int flock_error = 0;
 };
 
 Outcome RunTool(const std::vector<std::string>& arguments, const RunOptions& options = {});

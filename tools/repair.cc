@@ -1,4 +1,5 @@
 // seawall repair: salvages a damaged log into a new one.
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -107,7 +108,12 @@ absl::StatusOr<std::unique_ptr<File>> LockOut(const std::string& directory) {
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(FileSystem::Posix(), path, OpenOptions());
   if (absl::IsNotFound(file.status())) return std::unique_ptr<File>();
   if (!file.ok()) return file.status();
-  if ((*file)->TryLock() != 0) {
+  int error;
+  do {
+    error = (*file)->TryLock();
+  } while (error == EINTR);
+  if (error != 0 && error != EWOULDBLOCK) return ErrnoStatus(error, "flock", path);
+  if (error != 0) {
     return absl::FailedPreconditionError(
         absl::StrCat(directory, ": expected a log that nobody writes, found its writer at work"));
   }

@@ -28,7 +28,8 @@ struct BackupOptions {
   bool hard_links = false;
 
   // Called now and then, on the calling thread, with the bytes done so far, of copying and of
-  // verifying. What is not OK ends the backup with that status. May be empty.
+  // verifying. What is not OK ends the backup with that status; an exception ends it, too, and goes
+  // on to the caller. May be empty.
   std::function<absl::Status(uint64_t bytes)> progress;
 
   // For BackupDirectory. Not owned; nullptr: the operating system's.

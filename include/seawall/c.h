@@ -304,8 +304,9 @@ typedef struct seawall_record {
 } seawall_record;
 
 /* Reader::Next: 1 and the record in `*record`; 0 at the end of what may be read, where a later call
- * may find more; -1 after an error, for good: see seawall_reader_status(). -1, too, for NULL and
- * for a `struct_bytes` that was not set, until the arguments are right. */
+ * may find more; -1 after an error, for good but for SEAWALL_RESOURCE_EXHAUSTED, after which the
+ * next call tries again: see seawall_reader_status(). -1, too, for NULL and for a `struct_bytes`
+ * that was not set, until the arguments are right. */
 int32_t seawall_reader_next(seawall_reader* reader, seawall_record* record);
 
 /* SEAWALL_OK at the end of what may be read; otherwise the error that seawall_reader_next() met. */

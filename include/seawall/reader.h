@@ -42,7 +42,9 @@ class Reader {
   // valid until the next call or the reader's destruction.
   virtual bool Next(Record* record) = 0;
 
-  // OK at the end of what may be read; otherwise the error that Next() met, for good.
+  // OK at the end of what may be read; otherwise the error that Next() or Wait() met, for good. But
+  // for ResourceExhausted (no file descriptor just then, no memory of the kernel's): the next call
+  // of either tries again, and returns the record that was due.
   virtual absl::Status status() const = 0;
 
   // The LSN that Next() would return.
@@ -63,7 +65,8 @@ class Reader {
   //   any code            the log failed (Log, "It latches"): what was not readable then, never is
   //   any code            as status(): the reader's own end, as OutOfRange when it was overtaken by
   //                       a trim (which names the first record) or cut off by a truncation
-  // But for the last, status() stays OK, and the reader may be used on.
+  // But for the last, status() stays OK, and the reader may be used on; after ResourceExhausted,
+  // too.
   virtual absl::Status Wait(std::chrono::steady_clock::time_point deadline =
                                 std::chrono::steady_clock::time_point::max()) = 0;
 
@@ -94,7 +97,9 @@ class Reader {
   // then). What ends it, in Wait() and Next():
   //   OutOfRange          overtaken by a trim: names the first record; or a truncation or Reset
   //                       gave up what it had come to. Several of these, while it did not look,
-  //                       end it even if they did not go that far.
+  //                       end it even if they did not go that far; and so does that somebody
+  //                       deleted WATERMARK before a writer came, unless the log's segments show
+  //                       that all it had come to is there (those of a tail below 1 MiB do not).
   //   NotFound            the log was deleted
   //   FailedPrecondition  another log stands in its place
   // Any number of readers, in any processes of this machine. Needs read permission only.
