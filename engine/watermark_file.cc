@@ -83,8 +83,8 @@ void WatermarkPublisher::Run() {
       looked = now;
     }
     if (followed) commit_->NoteTailRead();
-    Publish(/*announce_cut=*/false, 0);
-    if (!followed) Pause(kUnfollowedInterval);
+    const bool published = Publish(/*announce_cut=*/false, 0);
+    if (!followed || !published) Pause(kUnfollowedInterval);
   }
 }
 
@@ -93,7 +93,8 @@ bool WatermarkPublisher::AwaitNews() {
   uint64_t generation, end;
   {
     MutexLock lock(&mutex_);
-    generation = block_.generation;
+    // What could not be published is news.
+    generation = published_ ? block_.generation : 0;
     end = block_.end;
   }
   watch.Begin(Durability::kDurable);
@@ -122,9 +123,9 @@ bool WatermarkPublisher::IsFollowed() {
   return error == EWOULDBLOCK;
 }
 
-void WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
+bool WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
   MutexLock lock(&mutex_);
-  if (!active_) return;
+  if (!active_) return true;
   const ReadPoint point = commit_->read_point(Durability::kDurable);
   block_.generation = point.generation;
   block_.end = point.end;
@@ -135,7 +136,8 @@ void WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
     block_.cut_generation = point.generation;
   }
   ++block_.sequence;
-  if (Write().ok()) return;
+  published_ = Write().ok();
+  if (published_) return true;
   failures_.fetch_add(1, std::memory_order_relaxed);
   // Were the next word another writer's, it would be silent on it. Without the file, it cannot
   // know.
@@ -143,6 +145,7 @@ void WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
     file_.reset();
     (void)fs_->Unlink(path_);
   }
+  return false;
 }
 
 absl::Status WatermarkPublisher::Write() {

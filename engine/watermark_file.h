@@ -32,7 +32,7 @@ absl::StatusOr<std::optional<WatermarkBlock>> ReadWatermark(File* file, const st
 // tells), it publishes, and wakes up for that, at most ten times a second and only when there is
 // news.
 //
-// A failure to write is counted, and the next news tries again: no record depends on it.
+// A failure to write is counted, and it tries again, ten times a second: no record depends on it.
 class WatermarkPublisher {
  public:
   // `commit` outlives this.
@@ -58,7 +58,8 @@ class WatermarkPublisher {
   // Until the time is over, or it is time to stop.
   void Pause(std::chrono::milliseconds time);
   bool IsFollowed() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Publish(bool announce_cut, Lsn first_cut) ABSL_LOCKS_EXCLUDED(mutex_);
+  // False if it could not be written.
+  bool Publish(bool announce_cut, Lsn first_cut) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Write() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -75,6 +76,7 @@ class WatermarkPublisher {
   bool active_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<File> file_ ABSL_GUARDED_BY(mutex_);
   WatermarkBlock block_ ABSL_GUARDED_BY(mutex_);
+  bool published_ ABSL_GUARDED_BY(mutex_) = true;  // block_ is what the file says
 };
 
 }  // namespace seawall

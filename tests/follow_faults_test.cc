@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "engine/file_io.h"
@@ -175,6 +176,19 @@ TEST_F(FollowFaultsTest, WhatCouldNotBeAnnouncedIsToldByTheSameWriter) {
   fs.write_error = 0;
   Append(log.get(), 3, "b");
   EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kOutOfRange, {"after record 7"}));
+}
+
+// Though nothing comes behind it that would have to be told.
+TEST_F(FollowFaultsTest, TheLastWordIsWrittenWhenItCanBe) {
+  FaultyFileSystem fs(kWatermarkName);
+  auto log = MustOpen(directory_, SmallOptions(&fs));
+  auto reader = Follow();
+  fs.write_error = ENOSPC;
+  Append(log.get(), 1, "a");
+  while (log->stats().watermark_failures == 0) std::this_thread::yield();
+  EXPECT_TRUE(Fails(reader->Wait(Clock::now()), absl::StatusCode::kDeadlineExceeded));
+  fs.write_error = 0;
+  ExpectNext(reader.get(), {1, 1});
 }
 
 // The old word stays there, and the next writer goes on from that. The segment that the truncation
