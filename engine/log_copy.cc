@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/control_file.h"
 #include "engine/file_io.h"
@@ -32,7 +33,7 @@ class Copier {
     if (!status.ok()) return status;
     begun_ = true;
     status = Fill();
-    if (status.ok()) status = Verify();
+    if (status.ok()) status = WithSource(Verify());
     if (status.ok() && copy_.before_commit) status = copy_.before_commit();
     if (status.ok()) status = ControlFile::Create(fs_, destination_, control_).status();
     if (!status.ok()) return status;
@@ -48,6 +49,7 @@ class Copier {
   absl::Status CopyBytes(const SegmentRef& segment, const std::string& to);
   absl::Status AddTail(const SegmentRef& segment);
   absl::Status Verify();
+  absl::Status WithSource(const absl::Status& status) const;
   void Undo();
   absl::Status Note(uint64_t bytes) {
     done_bytes_ += bytes;
@@ -229,6 +231,16 @@ absl::Status Copier::Verify() {
   if (reader->next_lsn() == copy_.to_lsn + 1) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(destination_, ": expected records up to ", copy_.to_lsn,
                                           ", found them up to ", reader->next_lsn() - 1));
+}
+
+// What damage names is a file of the copy, which nobody finds any more: Undo() takes it away.
+absl::Status Copier::WithSource(const absl::Status& status) const {
+  for (size_t i = 0; absl::IsDataLoss(status) && i < written_.size(); ++i) {
+    if (!absl::StartsWith(status.message(), written_[i].path)) continue;
+    return absl::DataLossError(absl::StrCat(status.message(), " (in the copy of ",
+                                            copy_.segments[i].path, ", removed since)"));
+  }
+  return status;
 }
 
 void Copier::Undo() {

@@ -400,7 +400,7 @@ TEST_F(DiskProbeTest, TheDefaultWinsOverWhatIsALittleFaster) {
   EXPECT_EQ(Name(verdict), "kFdatasync");
   EXPECT_THAT(verdict.reasons[0],
               AllOf(HasSubstr("wins a tie (less than 15% apart)"),
-                    HasSubstr("the fastest, kODsync with direct_io, takes 89 us")));
+                    HasSubstr("the fastest over both, kODsync with direct_io, takes 89 us")));
 }
 
 TEST_F(DiskProbeTest, WhicheverIsFastestWins) {

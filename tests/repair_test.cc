@@ -508,6 +508,13 @@ TEST_F(RepairCommandTest, RefusesToTouchTheLogOrWhatIsThere) {
   EXPECT_EQ(RunTool({"repair", scratch_.path("none"), "--out=" + new_}).code, 2);
   std::filesystem::create_directory_symlink(log_, scratch_.path("link"));
   EXPECT_EQ(RunTool({"repair", log_, "--out=" + scratch_.path("link")}).code, 2);
+  const std::string full = scratch_.path("full");
+  std::filesystem::create_directory(full);
+  WriteFile(full + "/file", "x");
+  EXPECT_NE(RunTool({"repair", log_, "--out=" + full}).err.find("Nothing was written."),
+            std::string::npos);
+  EXPECT_NE(RunTool({"repair", log_, "--out=" + new_ + "/in"}).err.find("mkdir -p " + new_ + "\n"),
+            std::string::npos);
   EXPECT_TRUE(ReadFiles(log_) == before);
   EXPECT_FALSE(std::filesystem::exists(new_));
 }
@@ -518,6 +525,8 @@ TEST_F(RepairCommandTest, RefusesALogThatIsBeingWritten) {
   const Outcome outcome = Repair();
   EXPECT_EQ(outcome.code, 2);
   EXPECT_NE(outcome.err.find("writer"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("Nothing was written."), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(new_));
 }
 
 // As on a network file system whose server keeps no locks.

@@ -166,7 +166,7 @@ TEST_F(ToolBackupTest, WhatCannotBeDoneIsTwoAndLeavesNothing) {
       {{"--raw", log_, copy_}, "it has no flag --raw; it has --"},
       {{none, copy_}, none},
       {{scratch_.path("empty"), copy_}, "empty"},
-      {{log_, none + "/copy"}, none + "/copy"},
+      {{log_, none + "/copy"}, "Create it first: mkdir -p " + none + "\n"},
   };
   for (const auto& [arguments, message] : wrong) {
     std::vector<std::string> command = {"backup"};
@@ -184,7 +184,7 @@ TEST_F(ToolBackupTest, DamageIsOneAndLeavesNothing) {
   FlipByte(log_ + "/0000000000000002.seg", 8000);
   const Outcome damaged = Backup();
   EXPECT_EQ(damaged.code, 1);
-  EXPECT_THAT(damaged.err, AllOf(HasSubstr("0000000000000002.seg"), HasSubstr("expected "),
+  EXPECT_THAT(damaged.err, AllOf(HasSubstr(log_ + "/0000000000000002.seg"), HasSubstr("expected "),
                                  HasSubstr("found "), HasSubstr("`seawall verify DIR`")));
   EXPECT_FALSE(std::filesystem::exists(copy_));
   EXPECT_EQ(Backup({"--to=10"}).code, 0) << "what is before the damage";

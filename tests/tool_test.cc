@@ -136,7 +136,8 @@ TEST_F(ToolTest, ASecondWriterIsToldWhoHasTheLog) {
   ASSERT_TRUE(log.ok());
   const Outcome outcome = Append("x");
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr(std::to_string(getpid())));
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr(std::to_string(getpid())), HasSubstr("`seawall tail -f DIR`")));
 }
 
 TEST_F(ToolTest, DumpSelectsByLsnAndLimit) {
@@ -250,6 +251,19 @@ TEST_F(ToolTest, StatCountsWhatIsThere) {
               AllOf(HasSubstr("on average"), HasSubstr("last       300")));
 }
 
+TEST_F(ToolTest, WhatIsNeitherSegmentNorSpareIsNoSpare) {
+  MakeLog(1);
+  WriteFile(Segment(7), "left over");
+  const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", log_}).out);
+  EXPECT_EQ(stat["spares"], 0) << "as verify has it";
+  EXPECT_EQ(stat["left_files"], 1);
+  EXPECT_THAT(RunTool({"stat", log_}).out,
+              HasSubstr("and 0 spares, and 1 file that the next writer reuses or removes"));
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("1 segment, 80 bytes; 0 spares"));
+  ASSERT_EQ(Append("x").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(Segment(7)));
+}
+
 TEST_F(ToolTest, StatListsCursors) {
   {
     Options options;
@@ -270,6 +284,13 @@ TEST_F(ToolTest, StatListsCursors) {
   EXPECT_EQ(stat["cursors"][0]["name"], "billing");
   EXPECT_EQ(stat["cursors"][0]["lsn"], 8);
   EXPECT_EQ(stat["cursors"][1]["behind"], 9);
+  const std::string metrics = RunTool({"stat", "--openmetrics", log_}).out;
+  const std::string labels = "{directory=\"" + log_ + "\",cursor=\"";
+  EXPECT_THAT(metrics,
+              AllOf(HasSubstr("seawall_directory_cursor_lsn" + labels + "billing\"} 8\n"),
+                    HasSubstr("seawall_directory_cursor_behind" + labels + "search\"} 9\n")));
+  WriteFile(log_ + ".metrics", metrics);
+  EXPECT_EQ(std::system(("python3 tests/openmetrics_check.py <" + log_ + ".metrics").c_str()), 0);
   EXPECT_EQ(RunTool({"verify", log_}).code, 0);
   EXPECT_EQ(RunTool({"dump", log_}).code, 0);
 }

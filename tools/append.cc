@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/file_io.h"
@@ -63,9 +64,10 @@ Only one process may write a log at a time. On a terminal, progress is shown aft
 A record may have 2 MiB, or a quarter of --segment_bytes if that is less. A longer line ends it.
 
 If it fails midway, what was appended before stays in the log, and it says how much that is, how
-much of it is durable, and where the rest of the input begins. On Ctrl-C (SIGINT), SIGTERM and SIGHUP it stops reading, makes durable what
-it has appended, says how much that is, and ends by the signal. A line that had not come to its
-newline is not appended then. (A second signal does not hurry it; Ctrl-\ ends it at once.)
+much of it is durable, and where the rest of the input begins. On Ctrl-C (SIGINT), SIGTERM and SIGHUP
+it stops reading, makes durable what it has appended, says how much that is, and ends by the signal.
+A line that had not come to its newline is not appended then. (A second signal does not hurry it;
+Ctrl-\ ends it at once.)
 
 Exit status: 0 all is appended and durable, 1 the log is damaged, 2 could not be done; in a shell,
 130 after Ctrl-C and 143 after SIGTERM.
@@ -210,12 +212,7 @@ ExitCode CheckDirectory(const std::string& directory) {
     return Fail("append", absl::FailedPreconditionError(
                               absl::StrCat(directory, ": expected a directory, found a file")));
   }
-  const std::string parent = ParentDirectory(directory);
-  if (errno != ENOENT || stat(parent.c_str(), &info) == 0 || errno != ENOENT) return kExitOk;
-  return Fail("append",
-              absl::NotFoundError(absl::StrCat("there is no directory ", parent,
-                                               " to create the log ", directory, " in")),
-              absl::StrCat("Create it first: mkdir -p ", parent));
+  return CheckParent("append", directory);
 }
 
 // Who runs it again as it was would have the first records twice.
@@ -230,6 +227,16 @@ std::string HowToGoOn(const Appended& done, Lsn durable_lsn, Framing framing) {
                       count + 1, ".");
 }
 
+ExitCode FailToOpen(const std::string& directory, const absl::Status& status) {
+  if (absl::IsNotFound(status)) return Fail("append", status, "Check the path.");
+  if (absl::StrContains(status.message(), JoinPath(directory, kLockName) + ": the log is open")) {
+    return Fail("append", status,
+                "In a shell: `seawall tail -f DIR` prints what that process writes; dump, stat, "
+                "verify and backup work beside it, too.");
+  }
+  return Fail("append", status);
+}
+
 ExitCode AppendFrom(const Input& input, const std::string& directory, Framing framing,
                     DurableAt durable) {
   const Interruption interruption;
@@ -237,8 +244,7 @@ ExitCode AppendFrom(const Input& input, const std::string& directory, Framing fr
   const std::string archive = absl::GetFlag(FLAGS_archive_command);
   if (!archive.empty()) options.archive = ArchiveByCommand(archive);
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
-  if (absl::IsNotFound(log.status())) return Fail("append", log.status(), "Check the path.");
-  if (!log.ok()) return Fail("append", log.status());
+  if (!log.ok()) return FailToOpen(directory, log.status());
   TellRecovery(**log);
   if (isatty(input.fd) == 1) {
     std::fputs("seawall append: each line that you type is a record; Ctrl-D ends.\n", stderr);

@@ -57,6 +57,8 @@ ExitCode RunBackup(const std::vector<std::string>& arguments) {
     progress.ShowBytes(bytes);
     return interruption.signal() == 0 ? absl::OkStatus() : absl::CancelledError("interrupted");
   };
+  const ExitCode parent = CheckParent("backup", arguments[1]);
+  if (parent != kExitOk) return parent;
   const absl::StatusOr<BackupReport> report = BackupDirectory(arguments[0], arguments[1], options);
   progress.Clear();
   if (interruption.signal() != 0 && !report.ok()) interruption.Die();

@@ -1,8 +1,13 @@
 #include "tools/command.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <cstdio>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
 
 ABSL_FLAG(bool, json, false, "dump, verify, stat, probe, backup, restore: JSON, one object a line");
 ABSL_FLAG(std::string, framing, "lines", "append, dump --raw: lines or length");
@@ -21,7 +26,7 @@ const char* NextStep(absl::StatusCode code) {
       return "Use the `seawall` of the version that wrote this log.";
     case absl::StatusCode::kDataLoss:
       return "Nothing was changed. `seawall verify DIR` lists all that is damaged, `seawall dump "
-             "DIR` what can still be read.";
+             "DIR` what can still be read; `seawall repair` makes a new log of that.";
     case absl::StatusCode::kResourceExhausted:
       return "It takes more room: disk space, quota, open files or memory.";
     default:
@@ -46,6 +51,17 @@ ExitCode FailUsage(const std::string& command, const std::string& problem) {
   const std::string name = command.empty() ? "seawall" : "seawall " + command;
   std::fprintf(stderr, "%s: %s\nSee `%s --help`.\n", name.c_str(), problem.c_str(), name.c_str());
   return kExitCouldNotRun;
+}
+
+ExitCode CheckParent(const std::string& command, const std::string& directory) {
+  struct stat info;
+  if (stat(directory.c_str(), &info) == 0 || errno != ENOENT) return kExitOk;
+  const std::string parent = ParentDirectory(directory);
+  if (stat(parent.c_str(), &info) == 0 || errno != ENOENT) return kExitOk;
+  return Fail(command,
+              absl::NotFoundError(absl::StrCat("there is no directory ", parent,
+                                               " to create the log ", directory, " in")),
+              absl::StrCat("Create it first: mkdir -p ", parent));
 }
 
 bool GetFraming(Framing* framing) {

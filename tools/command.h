@@ -51,6 +51,10 @@ ExitCode Fail(const std::string& command, const absl::Status& status, const std:
 // Likewise; `command` is empty if none is known.
 ExitCode FailUsage(const std::string& command, const std::string& problem);
 
+// Where a directory is to be made: that its parent is there. Else it fails, and says how to make
+// it; what else may be wrong shows when it is made.
+ExitCode CheckParent(const std::string& command, const std::string& directory);
+
 // From --framing. False if that is neither "lines" nor "length".
 bool GetFraming(Framing* framing);
 

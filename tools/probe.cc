@@ -51,11 +51,12 @@ what the file is like where a commit is written:
   growing    it is the end of the file, and each commit makes that longer: plain appending
 
 The log writes to the first two only; the others show what its preparation saves. With the default,
-and where there is O_DIRECT, it writes what is synced at once as with direct_io, unless somebody reads
-the end of the log; with direct_io it does so always. Each cell is the
-median time of one durable commit in microseconds and, in parentheses, the 99th percentile: one
-commit in a hundred takes longer. Differences under 15%, or that chance may explain, are ties, and
-the default wins a tie. The method that wins is marked with *.
+and where there is O_DIRECT, it writes what is synced at once as with direct_io, unless somebody
+reads the end of the log; with direct_io it does so always. Each cell is the median time of one
+durable commit in microseconds and, in parentheses, the 99th percentile: one commit in a hundred
+takes longer. Methods are compared by the geometric mean of the first two columns. Differences under
+15%, or that chance may explain, are ties, and the default wins a tie. The method that wins is marked
+with *.
 
 Two sizes: a group with one record of 128 bytes is what a lone thread commits, and shows what write
 and flush cost; 16 KiB is what a hundred threads commit together, and shows what the bytes cost. A
@@ -232,7 +233,9 @@ void PrintText(const std::string& directory, const DiskDevice& device, const Pro
   output->WriteLine("");
   for (const std::string& warning : verdict.warnings) output->WriteLine("Warning: " + warning);
   if (!verdict.warnings.empty()) output->WriteLine("");
-  output->WriteLine("Best here:\n\n" + Snippet(kProbeMethods[verdict.method]) + "\n\nWhy:");
+  output->WriteLine(
+      "Best here:\n\n" + Snippet(kProbeMethods[verdict.method]) +
+      "\n\nWhy (times are geometric means of zeros and recycled, which the log writes to):");
   for (const std::string& reason : verdict.reasons) output->WriteLine("  - " + reason);
 }
 

@@ -130,10 +130,11 @@ class Chooser {
     }
     few_ = least < kFewCommits;
     if (!few_) return;
-    verdict_.warnings.push_back(absl::StrFormat(
-        "Only %d commits of one kind could be measured in %.1f s: a larger --seconds finds smaller "
-        "differences.",
-        least, static_cast<double>(result_.nanos) / 1e9));
+    verdict_.warnings.push_back(
+        absl::StrFormat("Only %d commit%s of one kind could be measured in %.1f s: a larger "
+                        "--seconds finds smaller "
+                        "differences.",
+                        least, least == 1 ? "" : "s", static_cast<double>(result_.nanos) / 1e9));
   }
 
   std::string Times(size_t method) const {
@@ -157,8 +158,8 @@ class Chooser {
                                   ? "less than 15% apart"
                                   : "no more apart than chance may explain";
       Because(absl::StrCat(name, " is the default, and wins a tie (", tie, "): ", Times(kDefault),
-                           "; the fastest, ", MethodName(kProbeMethods[fastest_]), ", takes ",
-                           Times(fastest_), "."));
+                           "; the fastest over both, ", MethodName(kProbeMethods[fastest_]),
+                           ", takes ", Times(fastest_), "."));
     }
   }
 

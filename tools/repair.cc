@@ -56,8 +56,8 @@ of a batch, unless it begins a group: it is dropped, too, up to the end of that 
 The report has "damage" (for each place: kind, file, offset, first_lsn and last_lsn of the records
 it concerns, whether they are lost or corrected), "logs" (what was written: directory, first_lsn,
 records, source_first_lsn) and counts. Kinds: bit_corrected, unreadable, missing_segment, shortened,
-swapped, duplicate, stale (replaced by later segments), foreign (another log's), header_lost, no_control,
-read_error, batch_not_whole, torn_tail (never acknowledged: no loss).
+swapped, duplicate, stale (replaced by later segments), foreign (another log's), header_lost,
+no_control, read_error, batch_not_whole, torn_tail (never acknowledged: no loss).
 
 Times of groups are those of the repair. Memory: the largest segment, and two buffers.
 
@@ -192,15 +192,11 @@ absl::Status WriteReport(const std::string& path, const std::string& text) {
 
 absl::StatusOr<ExitCode> Repair(const std::string& directory, const std::string& destination,
                                 const std::string& report) {
-  absl::Status status = CheckDestination(destination);
-  if (!status.ok()) return status;
-  const absl::StatusOr<std::unique_ptr<File>> lock = LockOut(directory);
-  if (!lock.ok()) return lock.status();
   SalvageWriter writer(destination, absl::GetFlag(FLAGS_renumber));
   absl::StatusOr<SalvageResult> result =
       SalvageLog(directory, absl::GetFlag(FLAGS_keep_partial_batches), &writer);
   if (!result.ok()) return result.status();
-  status = writer.Finish(result->first_lsn);
+  absl::Status status = writer.Finish(result->first_lsn);
   if (!status.ok()) return status;
   const std::string text =
       Report(directory, *result, writer).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -229,13 +225,26 @@ ExitCode RunRepair(const std::vector<std::string>& arguments) {
   if (!report.empty() && IsIn(report, arguments[0])) {
     return FailUsage("repair", "--report is in DIR, which is only read");
   }
+  const ExitCode parent = CheckParent("repair", out);
+  if (parent != kExitOk) return parent;
+  const absl::Status destination = CheckDestination(out);
+  if (!destination.ok()) {
+    return Fail("repair", destination,
+                "Nothing was written. Name a directory that is not there yet.");
+  }
+  const absl::StatusOr<std::unique_ptr<File>> lock = LockOut(arguments[0]);
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return Fail("repair", lock.status(),
+                "Nothing was written. `seawall backup` copies a log that is being written.");
+  }
+  if (!lock.ok()) return Fail("repair", lock.status());
   const absl::StatusOr<ExitCode> code = Repair(arguments[0], out, report);
   if (code.ok()) return *code;
   // DataLoss would say that it was done, with damage.
   Fail("repair", code.status(),
        absl::IsNotFound(code.status())
            ? "Check the path."
-           : "The log was not changed. What is in DEST is not complete.");
+           : "The log was not changed. DEST, if it is there now, is not complete.");
   return kExitCouldNotRun;
 }
 

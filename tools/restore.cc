@@ -78,6 +78,8 @@ ExitCode RunRestore(const std::vector<std::string>& arguments) {
     progress.ShowBytes(bytes);
     return interruption.signal() == 0 ? absl::OkStatus() : absl::CancelledError("interrupted");
   };
+  const ExitCode parent = CheckParent("restore", out);
+  if (parent != kExitOk) return parent;
   const absl::StatusOr<BackupReport> report =
       RestoreLog(arguments[0], arguments.size() == 2 ? arguments[1] : "", out, options);
   progress.Clear();

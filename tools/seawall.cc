@@ -34,8 +34,9 @@ Usage: seawall COMMAND [FLAGS] DIR [...]
 `seawall COMMAND --help` (or `seawall help COMMAND`) explains each, with examples. DIR is the
 directory of one log.
 
-append writes a log, repair, backup and restore a new one, and probe temporary files of its own. All others only read:
-they take no lock, change nothing, and work beside a live writer and on a read-only mount.
+append writes a log; repair, backup and restore write a new one; probe writes temporary files of its
+own. All others only read: they take no lock that a writer waits for, change nothing, and work beside
+a live writer and on a read-only mount.
 
 Exit status of all commands:
   0  done; the log, as far as it was read, is sound
@@ -51,8 +52,8 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {DumpCommand(),   VerifyCommand(), StatCommand(),   AppendCommand(), ProbeCommand(),
-          RepairCommand(), TailCommand(),   BackupCommand(), RestoreCommand()};
+  return {AppendCommand(), DumpCommand(),   TailCommand(),    StatCommand(), VerifyCommand(),
+          RepairCommand(), BackupCommand(), RestoreCommand(), ProbeCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -24,16 +25,20 @@ constexpr char kHelp[] =
 Usage: seawall stat [--json | --openmetrics] DIR
 
   --json          one JSON object, in one line
-  --openmetrics   OpenMetrics text, for Prometheus: what a reader of DIR can know, seawall_directory_...
-                  (What only the writing process knows, latencies too, it can serve itself: see
-                  OpenMetricsText() in seawall/openmetrics.h.)
+  --openmetrics   OpenMetrics text, for Prometheus: what a reader of DIR can know, cursors that are
+                  behind included, as seawall_directory_... (What only the writing process knows,
+                  latencies too, it can serve itself: see OpenMetricsText() in
+                  seawall/openmetrics.h.)
 
 "durable" is the last LSN that the files prove to be durable. For a log that is not closed, records
 after it were found whole; its writer may know more of them to be durable, and opening the log makes
 them so.
 
-"cursor" is a consumer whose position is kept with the log, and how many records it is behind. What is
-above it is not trimmed.
+"cursor" is a consumer whose position is kept with the log, and how many records it is behind. What
+is above it is not trimmed.
+
+A "spare" is a file that is ready to be the next segment. What is neither segment nor spare (a
+writer that closes gives up its spares) is reused or removed by the next writer.
 
 A group is what one write and one sync committed: its average size says how well group commit works.
 "file" is a segment's length on disk, zeros written ahead included; "used" is what groups fill.
@@ -101,23 +106,35 @@ struct LogStat {
   uint64_t groups = 0;
   uint64_t records = 0;
   uint64_t payload_bytes = 0;
-  uint64_t spares = 0;
+  uint64_t spares = 0;      // CONTROL lists them: ready to be used
+  uint64_t left_files = 0;  // neither: trimmed, or spares of a writer that has gone
   bool damaged = false;
 };
 
 absl::Status AddFiles(const LogView& view, LogStat* stat) {
   absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view.directory);
   if (!generations.ok()) return generations.status();
-  const uint64_t tail = view.segments.empty() ? 0 : view.segments.back().generation;
+  const auto is_spare = [&view](uint64_t generation) {
+    return view.control.has_value() && generation > view.control->tail_generation &&
+           absl::c_any_of(view.control->entries, [generation](const ControlEntry& entry) {
+             return entry.generation == generation;
+           });
+  };
   for (uint64_t generation : *generations) {
     FileInfo info;
     const std::string path = view.directory + "/" + SegmentName(generation);
     // One that a live writer has removed meanwhile takes no space.
     if (FileSystem::Posix()->Stat(path, &info) != 0) continue;
     stat->file_bytes += info.bytes;
-    if (generation > tail) ++stat->spares;
-    for (SegmentStat& segment : stat->segments) {
-      if (segment.ref.generation == generation) segment.file_bytes = info.bytes;
+    const auto segment = absl::c_find_if(stat->segments, [generation](const SegmentStat& s) {
+      return s.ref.generation == generation;
+    });
+    if (segment != stat->segments.end()) {
+      segment->file_bytes = info.bytes;
+    } else if (is_spare(generation)) {
+      ++stat->spares;
+    } else {
+      ++stat->left_files;
     }
   }
   return absl::OkStatus();
@@ -215,6 +232,7 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
   json["records_per_group"] = PerGroup(stat.records, stat.groups);
   json["file_bytes"] = stat.file_bytes;
   json["spares"] = stat.spares;
+  json["left_files"] = stat.left_files;
   if (view.control.has_value()) json["control"] = ControlJson(*view.control);
   if (view.opens.ok()) {
     json["cursors"] = Json::array();
@@ -237,6 +255,22 @@ void AddGauge(const std::string& name, const std::string& unit, const std::strin
               const MetricLabels& labels, uint64_t value, MetricsText* text) {
   text->Family("seawall_directory_" + name, MetricsText::Type::kGauge, unit, help);
   text->Sample(labels, value);
+}
+
+void AddCursors(const LogView& view, MetricLabels labels, MetricsText* text) {
+  if (view.cursors.empty()) return;
+  labels.push_back({"cursor", ""});
+  const auto add = [&](const char* name, const char* help, auto value_of) {
+    text->Family(name, MetricsText::Type::kGauge, "", help);
+    for (const CursorPosition& cursor : view.cursors) {
+      labels.back().second = cursor.name;
+      text->Sample(labels, value_of(cursor));
+    }
+  };
+  add("seawall_directory_cursor_lsn", "The last record that the cursor has passed.",
+      [](const CursorPosition& cursor) { return cursor.lsn; });
+  add("seawall_directory_cursor_behind", "How many records it has not passed.",
+      [&view](const CursorPosition& cursor) { return Behind(view, cursor); });
 }
 
 void PrintOpenMetrics(const LogView& view, const LogStat& stat, Output* output) {
@@ -262,6 +296,7 @@ void PrintOpenMetrics(const LogView& view, const LogStat& stat, Output* output) 
   add("file_bytes", "bytes", "Lengths of all segment files, spares included.", stat.file_bytes);
   add("segments", "", "Segment files that hold records.", stat.segments.size());
   add("spares", "", "Segment files that are ready to be used.", stat.spares);
+  if (view.opens.ok()) AddCursors(view, labels, &text);
   int64_t sealed_micros = 0;
   for (const SegmentStat& segment : stat.segments) {
     sealed_micros = std::max(sealed_micros, segment.last_sealed_micros);
@@ -340,9 +375,12 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
                       PerGroup(stat.records, stat.groups)),
       output);
   PrintField("disk",
-             absl::StrCat(FormatBytes(stat.file_bytes), " in ",
-                          FormatCount(stat.segments.size(), "segment"), " and ",
-                          FormatCount(stat.spares, "spare")),
+             absl::StrCat(
+                 FormatBytes(stat.file_bytes), " in ", FormatCount(stat.segments.size(), "segment"),
+                 " and ", FormatCount(stat.spares, "spare"),
+                 stat.left_files == 0 ? ""
+                                      : absl::StrCat(", and ", FormatCount(stat.left_files, "file"),
+                                                     " that the next writer reuses or removes")),
              output);
   if (view.control.has_value()) PrintControl(*view.control, output);
   PrintCursors(view, output);

@@ -34,8 +34,8 @@ where, and with the digest that, its successor says; both copies of each segment
 included; all slots of CONTROL. Bytes that hold nothing (padding, what is behind the end of the
 log) are not judged.
 
-Damage to a copy of something that is there more than once is damage, too: nothing is lost yet, and the next
-damage may lose it. It goes on behind damage and lists all that it can find.
+Damage to a copy of something that is there more than once is damage, too: nothing is lost yet, and
+the next damage may lose it. It goes on behind damage and lists all that it can find.
 
 These are sound, and it says so: a log that was not closed (its writer was killed, or is at work
 now), and a torn tail (a last write that was cut off by a crash and was never acknowledged).
@@ -53,7 +53,7 @@ Examples:
   seawall verify /backup/log && echo "the backup is whole"
 
 If it finds damage: copy the directory before anything else touches it; check the disk (dmesg,
-smartctl); `seawall dump DIR` shows every record that is left.
+smartctl); `seawall dump DIR` shows every record that is left, `seawall repair` makes a log of them.
 )";
 
 class Verifier {
@@ -201,7 +201,8 @@ class Verifier {
       output_->WriteLine(absl::StrCat(
           FormatCount(problems_.size(), "place"), problems_.size() == 1 ? " is" : " are",
           " damaged. Copy the directory before anything else touches it; `seawall dump ",
-          view_.directory, "` shows every record that is left."));
+          view_.directory,
+          "` shows every record that is left, `seawall repair` makes a log of them."));
     }
   }
 
