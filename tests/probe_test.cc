@@ -29,6 +29,7 @@ namespace seawall {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::DoubleNear;
 using ::testing::Each;
@@ -457,6 +458,17 @@ TEST_F(DiskProbeTest, ChanceDoesNotWin) {
   }
 }
 
+// Nor to say that anything is faster or slower, however far apart the few are.
+TEST_F(DiskProbeTest, AHandfulOfCommitsIsNotCompared) {
+  disk_.micros = [](SyncMethod, bool, size_t) { return 40000.0; };
+  disk_.growing_factor = 3;
+  SetFactor(SyncMethod::kODsync, false, 0.3);
+  const ProbeVerdict verdict = Choose(kSecond);
+  EXPECT_THAT(verdict.warnings, Contains(HasSubstr("could be measured")));
+  EXPECT_EQ(Name(verdict), "kFdatasync");
+  EXPECT_THAT(verdict.reasons, Each(Not(AnyOf(HasSubstr("x as fast"), HasSubstr(" costs ")))));
+}
+
 // Nor are many that scatter so widely a reason to say that there is no difference.
 TEST_F(DiskProbeTest, WhatChanceMayHideIsNotSaidToBeEqual) {
   std::mt19937_64 random(1);
@@ -576,7 +588,8 @@ TEST_F(ProbeToolTest, EndsWithOptionsToCopyAndLeavesNothing) {
   EXPECT_THAT(outcome.out, HasSubstr("* k"));
   EXPECT_THAT(outcome.out, HasSubstr("  options.sync_method = seawall::SyncMethod::k"));
   EXPECT_THAT(outcome.out, HasSubstr("  options.direct_io = "));
-  EXPECT_THAT(outcome.out, HasSubstr("Why:\n  - "));
+  EXPECT_THAT(outcome.out, HasSubstr("Why (times are geometric means of zeros and recycled, "
+                                     "which the log writes to):\n  - "));
   EXPECT_TRUE(std::filesystem::is_empty(directory_));
 }
 

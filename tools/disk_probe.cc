@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 #include <utility>
@@ -152,9 +153,17 @@ float Percentile(std::vector<float>* values, size_t percent) {
   return *nth;
 }
 
+// Of fewer, no two have the median between them with 95% probability: it is outside of all six with
+// 2 / 2^6.
+constexpr size_t kLeastSlices = 6;
+
 // The ranks that have the median between them with 95% probability (binomial, as a normal).
 void SetConfidence(std::vector<float>* slice_medians, CommitCost* cost) {
-  if (slice_medians->empty()) return;
+  if (slice_medians->size() < kLeastSlices) {
+    cost->p50_low_micros = 0;
+    cost->p50_high_micros = std::numeric_limits<double>::infinity();
+    return;
+  }
   std::sort(slice_medians->begin(), slice_medians->end());
   const double last = static_cast<double>(slice_medians->size() - 1);
   const double half = 0.98 * std::sqrt(static_cast<double>(slice_medians->size()));

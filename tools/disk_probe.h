@@ -59,6 +59,7 @@ struct CommitCost {
   double p99_micros = 0;
   // Where the median lies with 95% confidence, by the order statistics of the slices' medians: what
   // the machine does meanwhile meets neighbouring commits alike, so that they are no two witnesses.
+  // 0 and infinity where there are too few to tell.
   double p50_low_micros = 0;
   double p50_high_micros = 0;
   // That reached the device for one commit: the lower quartile over slices, as what others write

@@ -35,7 +35,8 @@ Usage: seawall probe [--seconds=N] [--json] DIR
 
   --seconds=N   measure so long (default 10, at most 3600); the slower the disk, the longer it takes
                 to tell. At least one commit of everything is measured.
-  --json        one JSON object, in one line
+  --json        one JSON object, in one line. The median is between p50_low_us and p50_high_us with
+                95% probability: 0 and null if there are too few commits to tell
 
 DIR is any directory on the disk that the log will be on; its log, if it has one, is not touched.
 Temporary files (64 MiB, seawall-probe.*) are made there and removed in the end, also after an error
