@@ -1,4 +1,4 @@
-// The half of SegmentStore that makes room for the writer: zeros ahead, spares, and waiting for
+// The part of SegmentStore that makes room for the writer: zeros ahead, spares, and waiting for
 // them.
 #include <algorithm>
 #include <cerrno>

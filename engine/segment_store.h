@@ -1,6 +1,16 @@
 // The segments of an open log: which there are, which one comes next, which may go. A background
 // thread works ahead of the writer: it writes zeros into the segment that is being filled, makes
 // spare segments, and recycles or unlinks what was trimmed.
+//
+// One class, for all of it is one list under one mutex; a file for each part of a segment's life:
+//   segment_store.cc      starting and stopping, the thread and what it does next, CONTROL
+//   segment_space.cc      not full yet: spares, zeros ahead of the writer, and who waits for them
+//   segment_sealed.cc     full: its index is written, and the archive may have it
+//   segment_retention.cc  what keeps it: holds, options, its age; the report
+//   segment_removal.cc    given up at the front: CONTROL says so, the file is recycled or unlinked
+//   segment_cut.cc        given up at the back, or with all others: a fresh segment takes its place
+// What is decided without files is apart: segment_list.h (the list), retention.h (holds, the cap).
+// How a segment's file is made: segment.h.
 #ifndef SEAWALL_ENGINE_SEGMENT_STORE_H_
 #define SEAWALL_ENGINE_SEGMENT_STORE_H_
 
@@ -182,24 +192,30 @@ class SegmentStore {
     std::shared_ptr<WritableSegment> file;
   };
 
+  // ---- The thread, and what all parts use
   void Run();
-  bool MayWriteIndex() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteIndex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A sealed file, for which `taken` was taken from the budget, has come to be this long.
-  void SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Of files that are about to go.
-  void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
+  Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Do(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Reports a failure that may concern acknowledged records, and returns it.
+  absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What CONTROL says now.
+  ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsCurrent(uint64_t generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return segments_.Find(generation) < segments_.size();
   }
-  Job NextJob() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayPrepare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t Spares() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return prepared_.size() - current_ - 1;
+  }
   bool HasGarbage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !trimmed_.empty() || !cut_files_.empty();
   }
-  bool MayPrepare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Do(Job job) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Extend() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- Room for the writer (segment_space.cc)
   // How the current segment is made longer.
   struct Extension {
     std::shared_ptr<WritableSegment> file;
@@ -208,12 +224,35 @@ class SegmentStore {
     uint64_t wanted = 0;    // somebody waits for this much; `from` if nobody does
     bool in_hurry = false;  // zeros would come too late
   };
+  absl::Status Extend() ABSL_LOCKS_EXCLUDED(mutex_);
   Extension PlanExtension() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Lengthen(Extension* extension) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MakeSpare() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Takes segments that nobody wants and nothing holds out of the log.
-  absl::Status GiveUp() ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
-  absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes,
+                        uint64_t file_bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A file could not be made as planned: gives back what was taken for it, if it is gone.
+  void GiveBack(const std::string& path, uint64_t taken) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes what the file's length is.
+  void Recount(const WritableSegment* file) ABSL_LOCKS_EXCLUDED(mutex_);
+  // As Fail(), for a failure to make room, which concerns no record yet.
+  absl::Status RefuseOrFail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // No room below the cap for so much more. Tells of it if somebody waits.
+  absl::Status RefuseAtCap(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits for news; fails if that is a failed attempt, not one of the first `seen`.
+  absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // ---- Sealed segments (segment_sealed.cc)
+  bool MayWriteIndex() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteIndex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A sealed file, for which `taken` was taken from the budget, has come to be this long.
+  void SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of files that are about to go.
+  void ForgetCached(const std::vector<std::string>& names) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- What keeps them (segment_retention.cc)
+  // Has the thread look whether there is something to give up, if the first segment may be it.
+  void NoteLetGo(Lsn held_from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Below which record nothing is wanted; lowers *due to when that changes by itself.
   Lsn UnwantedBelow(Clock::time_point* due) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Finds out how old segments from before Start() are, as far as it decides on their staying.
@@ -222,36 +261,21 @@ class SegmentStore {
   int64_t NewestBefore(const SegmentRef& next) const;
   SegmentRetention Explain(size_t i, uint64_t bytes_behind, Lsn unwanted_below) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Has the thread look whether there is something to give up, if the first segment may be it.
-  void NoteLetGo(Lsn held_from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes,
-                        uint64_t file_bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  // A file could not be made as planned: gives back what was taken for it, if it is gone.
-  void GiveBack(const std::string& path, uint64_t taken) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Takes what the file's length is.
-  void Recount(const WritableSegment* file) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- Giving up the front (segment_removal.cc)
+  // Takes segments that nobody wants and nothing holds out of the log.
+  absl::Status GiveUp() ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
+  absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
   // Unlinks files, and gives their bytes back when nobody has them open.
   absl::Status Remove(std::vector<Gone> gone) ABSL_LOCKS_EXCLUDED(mutex_);
   void ForgetClosedPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
-  size_t Spares() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return prepared_.size() - current_ - 1;
-  }
-  // Reports a failure that may concern acknowledged records, and returns it.
-  absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same for a failure to make room, which concerns none yet.
-  absl::Status RefuseOrFail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
-  // No room below the cap for so much more. Tells of it if somebody waits.
-  absl::Status RefuseAtCap(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Waits for news; fails if that is a failed attempt, not one of the first `seen`.
-  absl::Status AwaitAttempt(uint64_t seen) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What CONTROL says now.
-  ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- Giving up the back, or all (segment_cut.cc)
   absl::StatusOr<Truncated> CutAfter(Lsn lsn, const CursorTable* cursors)
       ABSL_LOCKS_EXCLUDED(mutex_, control_mutex_);
+  // Finds the end of record `lsn` in `segment`, and what of its group is to be copied.
+  absl::Status FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
+                       SegmentHeader* header) const;
   // Begins a fresh segment as `header` says, with the records of `source`: nothing is behind it,
   // and the last of `kept` stands before it, if there is any. Fails before that has happened.
   absl::StatusOr<Truncated> BeginAnew(std::vector<SegmentRef> kept, SegmentHeader header,
@@ -263,9 +287,6 @@ class SegmentStore {
   // Makes `fresh` the last segment, behind `kept`, and the files that are no longer needed garbage.
   void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Finds the end of record `lsn` in `segment`, and what of its group is to be copied.
-  absl::Status FindCut(const SegmentRef& segment, Lsn lsn, CopySource* source,
-                       SegmentHeader* header) const;
 
   FileSystem* const fs_;
   const std::string directory_;
