@@ -1,6 +1,5 @@
 // The C interface's log: seawall/c.h says what each function does.
 #include <cstdlib>
-#include <limits>
 #include <vector>
 
 #include "engine/c_error.h"

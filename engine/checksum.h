@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #ifndef XXH_INLINE_ALL
 #define XXH_INLINE_ALL

@@ -1,9 +1,9 @@
 #include "engine/control_file.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/file_io.h"
 #include "engine/segment.h"
 
 namespace seawall {

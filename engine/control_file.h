@@ -11,8 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/file_io.h"
 #include "engine/format.h"
+#include "seawall/file_system.h"
 
 namespace seawall {
 

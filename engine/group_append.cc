@@ -229,6 +229,10 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
     }
     return absl::OkStatus();
   }
+  return AwaitStore(lacking, bytes, file_end);
+}
+
+absl::Status GroupCommit::AwaitStore(Room lacking, uint64_t bytes, uint64_t file_end) {
   const uint64_t generation = segment_->header.generation;
   mutex_.Unlock();
   absl::Status status = lacking == Room::kNoSpace ? store_->WaitForSpace(generation, file_end)

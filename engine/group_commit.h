@@ -139,6 +139,9 @@ class GroupCommit {
   void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For kNoSpace and kNoSpare: until the store has made room, as far as it can.
+  absl::Status AwaitStore(Room lacking, uint64_t bytes, uint64_t file_end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseBuffer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives up what is above `lsn`, with `reset` all there is; goes on with lsn + 1.
   absl::Status Cut(Lsn lsn, bool reset);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "engine/inotify_watch.h"
 #include "seawall/file_system.h"

@@ -50,6 +50,21 @@ void SealOrDropTail(RecoveryPlan* plan) {
   plan->segments.EndLast(plan->copy_first_lsn - 1, plan->copy_from, plan->digest_at_copy);
 }
 
+// Of a log that was created and never held a record, nobody knows that the name of CONTROL is
+// durable: the sync of the directory may have failed, and a second one would tell nothing. So it is
+// made anew, as often as that takes.
+absl::Status WriteControl(FileSystem* fs, const std::string& directory, const RecoveryPlan& plan,
+                          RecoveredLog* log) {
+  const bool keep_control =
+      plan.exists && (plan.control.sequence > kControlSlots || plan.report.last_lsn > 0);
+  absl::StatusOr<std::unique_ptr<ControlFile>> file =
+      keep_control ? ControlFile::Open(fs, directory, plan.control)
+                   : ControlFile::Create(fs, directory, log->control);
+  if (!file.ok()) return file.status();
+  log->control_file = *std::move(file);
+  return keep_control ? log->control_file->Write(log->control) : absl::OkStatus();
+}
+
 }  // namespace
 
 SegmentRef RefOf(const WritableSegment& segment) {
@@ -94,20 +109,8 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   log.control.durable_lsn = plan->exists ? plan->report.last_lsn : 0;
   log.control.cursor_sequence = log.cursors.sequence;
   log.control.entries = {{header.generation, segment.header.salt, log.fresh.allocated_bytes}};
-  // Of a log that was created and never held a record, nobody knows that the name of CONTROL is
-  // durable: the sync of the directory may have failed, and a second one would tell nothing. So it
-  // is made anew, as often as that takes.
-  const bool keep_control =
-      plan->exists && (plan->control.sequence > kControlSlots || plan->report.last_lsn > 0);
-  absl::StatusOr<std::unique_ptr<ControlFile>> control_file =
-      keep_control ? ControlFile::Open(fs, directory, plan->control)
-                   : ControlFile::Create(fs, directory, log.control);
-  if (!control_file.ok()) return control_file.status();
-  log.control_file = std::move(*control_file);
-  if (keep_control) {
-    status = log.control_file->Write(log.control);
-    if (!status.ok()) return status;
-  }
+  status = WriteControl(fs, directory, *plan, &log);
+  if (!status.ok()) return status;
   if (plan->exists) SealOrDropTail(plan);
   log.segments = plan->exists ? std::move(plan->segments) : SegmentList(directory);
   log.segments.PushBack(RefOf(segment));

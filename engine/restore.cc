@@ -58,15 +58,9 @@ class Restorer {
 };
 
 absl::Status Restorer::ListArchive() {
-  std::vector<std::string> names;
-  const int error = fs_->List(archive_, &names);
-  if (error != 0) return ErrnoStatus(error, "list", archive_);
-  for (const std::string& name : names) {
-    if (std::optional<uint64_t> generation = ParseSegmentName(name)) {
-      generations_.push_back(*generation);
-    }
-  }
-  std::sort(generations_.begin(), generations_.end());
+  absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(fs_, archive_);
+  if (!generations.ok()) return generations.status();
+  generations_ = *std::move(generations);
   if (!generations_.empty()) {
     copy_.fresh_generation = std::max(copy_.fresh_generation, generations_.back() + 1);
   }

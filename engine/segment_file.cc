@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,21 @@ absl::Status OpenAndRead(FileSystem* fs, SegmentFile* found, HeaderBlock* block)
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<uint64_t>> ListGenerations(FileSystem* fs,
+                                                      const std::string& directory) {
+  std::vector<std::string> names;
+  const int error = fs->List(directory, &names);
+  if (error != 0) return ErrnoStatus(error, "list", directory);
+  std::vector<uint64_t> generations;
+  for (const std::string& name : names) {
+    if (std::optional<uint64_t> generation = ParseSegmentName(name)) {
+      generations.push_back(*generation);
+    }
+  }
+  std::sort(generations.begin(), generations.end());
+  return generations;
+}
 
 absl::StatusOr<SegmentFile> ReadSegmentFile(FileSystem* fs, const std::string& directory,
                                             uint64_t generation, const LogId* log_id) {

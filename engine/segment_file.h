@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +32,9 @@ struct SegmentFile {
   SegmentHeader header;
   std::unique_ptr<File> file;
 };
+
+// The generations of the segment files in a directory, ascending.
+absl::StatusOr<std::vector<uint64_t>> ListGenerations(FileSystem* fs, const std::string& directory);
 
 // Opens the file and reads its header. Without a `log_id` there is no other log's. Unimplemented if
 // a newer Seawall wrote it.

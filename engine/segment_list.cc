@@ -1,7 +1,6 @@
 #include "engine/segment_list.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/file_io.h"

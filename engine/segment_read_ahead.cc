@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <functional>
 #include <new>
-#include <thread>
 #include <utility>
+
+#include "engine/run_on_threads.h"
 
 namespace seawall {
 namespace {
@@ -48,7 +48,7 @@ void SegmentReadAhead::ReadBatch(size_t begin) {
   batch_.resize(count);
   if (count < kFewSegments) return;
   std::atomic<size_t> next{0};
-  auto read = [&] {
+  RunOnThreads(kThreads, [&] {
     try {
       for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
         batch_[i].emplace(ReadOne(generations_[begin + i]));
@@ -56,16 +56,7 @@ void SegmentReadAhead::ReadBatch(size_t begin) {
     } catch (const std::bad_alloc&) {
       // The others go on. Who asks for what is missing reads it, and is told.
     }
-  };
-  std::vector<std::thread> threads;
-  threads.reserve(kThreads - 1);
-  try {
-    while (threads.size() < kThreads - 1) threads.emplace_back(read);
-  } catch (const std::exception&) {
-    // With those that the kernel and memory allow: those that run are joined.
-  }
-  read();
-  for (std::thread& thread : threads) thread.join();
+  });
 }
 
 }  // namespace seawall

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "engine/log_reader.h"
 #include "engine/mutex.h"
 #include "engine/recovery_plan.h"
+#include "engine/run_on_threads.h"
 
 namespace seawall {
 namespace {
@@ -123,16 +122,7 @@ absl::StatusOr<VerifyReport> VerifyLog(const std::string& directory, const Verif
   const LsnRange records{plan->report.first_lsn, plan->report.last_lsn};
   const size_t useful = std::max<size_t>(plan->segments.size(), 1);
   Verification verification(fs, directory, options, plan->segments.Refs());
-  std::vector<std::thread> others;
-  while (others.size() + 1 < std::min<size_t>(options.jobs, useful)) {
-    try {
-      others.emplace_back([&verification] { verification.Run(); });
-    } catch (const std::system_error&) {
-      break;  // no more threads for this process: those that there are do it
-    }
-  }
-  verification.Run();
-  for (std::thread& other : others) other.join();
+  RunOnThreads(std::min<size_t>(options.jobs, useful), [&verification] { verification.Run(); });
   return verification.Report(records);
 }
 

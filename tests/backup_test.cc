@@ -19,7 +19,6 @@
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
-#include "tests/event.h"
 #include "tests/forwarding_file_system.h"
 #include "tests/small_log.h"
 #include "tests/test_util.h"

@@ -8,7 +8,6 @@
 // every moment of the recovery.
 //
 // SEAWALL_CRASH_SEED chooses other samples, SEAWALL_CRASH_PERCENT scales their number.
-#include <atomic>
 #include <functional>
 #include <iostream>
 #include <memory>

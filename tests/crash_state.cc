@@ -1,6 +1,5 @@
 // CrashState: which disks a power loss can leave.
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 #include <sstream>
 #include <utility>

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <sstream>
 #include <string>
-#include <vector>
 
 #include "gtest/gtest.h"
 #include "seawall/log.h"

@@ -1,10 +1,7 @@
 // What is refused of the bytes on disk, under a checksum that is right: newer versions, and fields
 // out of range.
-#include <limits>
 #include <string>
-#include <vector>
 
-#include "engine/checksum.h"
 #include "engine/format.h"
 #include "gtest/gtest.h"
 #include "tests/format_samples.h"

@@ -2,10 +2,7 @@
 // them has to be changed, kFormatVersion has to be, too.
 #include "engine/format.h"
 
-#include <cstring>
-#include <limits>
 #include <string>
-#include <vector>
 
 #include "engine/checksum.h"
 #include "gtest/gtest.h"

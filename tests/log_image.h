@@ -3,7 +3,6 @@
 #ifndef SEAWALL_TESTS_LOG_IMAGE_H_
 #define SEAWALL_TESTS_LOG_IMAGE_H_
 
-#include <cstring>
 #include <string>
 #include <vector>
 

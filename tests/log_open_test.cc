@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "gtest/gtest.h"

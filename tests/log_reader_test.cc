@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/control_file.h"

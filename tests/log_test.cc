@@ -5,11 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <iostream>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include <fstream>
-#include <memory>
 #include <string>
 
 #include "gtest/gtest.h"

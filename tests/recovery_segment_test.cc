@@ -9,7 +9,6 @@
 
 #include "engine/recovery_plan.h"
 #include "gtest/gtest.h"
-#include "seawall/log.h"
 #include "tests/log_image.h"
 #include "tests/recovery_test_util.h"
 #include "tests/test_util.h"

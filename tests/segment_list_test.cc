@@ -4,7 +4,6 @@
 #include <malloc.h>
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "engine/format.h"

@@ -1,7 +1,6 @@
 // Segment files: their names, their growth, and the ways that one comes to be.
 #include "engine/segment.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <vector>

@@ -2,7 +2,6 @@
 #ifndef SEAWALL_TESTS_STALLING_FILE_SYSTEM_H_
 #define SEAWALL_TESTS_STALLING_FILE_SYSTEM_H_
 
-#include <cerrno>
 #include <condition_variable>
 #include <memory>
 #include <mutex>

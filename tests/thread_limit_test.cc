@@ -1,14 +1,18 @@
-// A kernel that gives no thread: Open says so, and the log can be opened when it gives some.
+// A kernel that gives no thread: Open says so, and the log can be opened when it gives some; what
+// several threads share is done by those that there are.
 #include <dlfcn.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/run_on_threads.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"
@@ -75,6 +79,28 @@ TEST(ThreadLimitTest, ManySegmentsAreOpenedWithTheThreadsThereAre) {
     EXPECT_TRUE((*reader)->Next(&record));
   }
   threads_left = 1 << 20;
+}
+
+TEST(RunOnThreadsTest, EachThatThereIsCallsOnce) {
+  for (int threads : {0, 1, 3, 9}) {
+    threads_left = threads;
+    std::atomic<int> calls{0};
+    RunOnThreads(4, [&] { ++calls; });
+    EXPECT_EQ(calls, std::min(threads + 1, 4));
+  }
+  threads_left = 1 << 20;
+}
+
+TEST(RunOnThreadsTest, WhatOneThrowsIsThrownWhenAllAreDone) {
+  for (int thrower = 0; thrower < 4; ++thrower) {
+    std::atomic<int> calls{0}, done{0};
+    const auto work = [&] {
+      if (calls++ == thrower) throw std::bad_alloc();
+      ++done;
+    };
+    EXPECT_THROW(RunOnThreads(4, work), std::bad_alloc);
+    EXPECT_EQ(done, 3);
+  }
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"

@@ -9,6 +9,7 @@
 #include "engine/control_file.h"
 #include "engine/file_io.h"
 #include "engine/format.h"
+#include "engine/segment_file.h"
 #include "seawall/file_system.h"
 
 namespace seawall {
@@ -67,7 +68,8 @@ absl::Status CopyChecker::CheckHeader(const SegmentRef& segment) const {
 }
 
 absl::StatusOr<uint64_t> CopyChecker::CheckSpares() const {
-  absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view_.directory);
+  absl::StatusOr<std::vector<uint64_t>> generations =
+      ListGenerations(FileSystem::Posix(), view_.directory);
   if (!generations.ok()) return generations.status();
   const uint64_t tail = view_.segments.empty() ? 0 : view_.segments.back().generation;
   uint64_t spares = 0;

@@ -2,7 +2,6 @@
 #ifndef SEAWALL_TOOLS_LOG_SALVAGE_H_
 #define SEAWALL_TOOLS_LOG_SALVAGE_H_
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -11,6 +11,7 @@
 #include "engine/control_file.h"
 #include "engine/file_io.h"
 #include "engine/recovery_plan.h"
+#include "engine/segment_file.h"
 #include "engine/segment_scanner.h"
 
 namespace seawall {
@@ -27,7 +28,8 @@ class DamagedChain {
   explicit DamagedChain(LogView* view) : view_(view) {}
 
   absl::Status Find() {
-    absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view_->directory);
+    absl::StatusOr<std::vector<uint64_t>> generations =
+        ListGenerations(FileSystem::Posix(), view_->directory);
     if (!generations.ok()) return generations.status();
     const uint64_t first = view_->control.has_value() ? view_->control->first_generation : 0;
     for (uint64_t generation : *generations) {
@@ -52,8 +54,8 @@ class DamagedChain {
     absl::StatusOr<HeaderCopies> copies = ReadHeaderCopies(path);
     if (absl::IsNotFound(copies.status())) return absl::OkStatus();
     if (!copies.ok()) return copies.status();
-    const SegmentHeader* header = copies->best();
-    if (header == nullptr) return Reconstruct(generation, path, copies->file_bytes);
+    const std::optional<SegmentHeader>& header = copies->header;
+    if (!header.has_value()) return Reconstruct(generation, path, copies->file_bytes);
     if (view_->control.has_value() && header->log_id != view_->control->log_id) {
       wrong_[generation] = absl::StrCat("the header of log id ", LogIdToString(header->log_id));
     } else if (header->generation != generation) {
@@ -164,14 +166,6 @@ Problem ProblemOf(const absl::Status& damage) {
   return problem;
 }
 
-const SegmentHeader* HeaderCopies::best() const {
-  if (valid(0) && valid(1)) {
-    // As DecodeSegmentHeader has it: the write that begins a segment may be torn apart.
-    return &headers[headers[0].state == SegmentState::kSpare ? 1 : 0];
-  }
-  return valid(0) ? &headers[0] : valid(1) ? &headers[1] : nullptr;
-}
-
 absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path) {
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(FileSystem::Posix(), path, OpenOptions());
   if (!file.ok()) return file.status();
@@ -181,6 +175,11 @@ absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path) {
   std::string block(kSegmentHeaderBytes, '\0');
   absl::StatusOr<size_t> got = ReadAt(file->get(), path, 0, block.size(), block.data());
   if (!got.ok()) return got.status();
+  uint32_t version = 0;
+  SegmentHeader header;
+  if (DecodeSegmentHeader(block.data(), &header, &version) == DecodeResult::kValid) {
+    copies.header = header;
+  }
   constexpr uint64_t kCopyBytes = kSegmentHeaderBytes - kHeaderCopyOffset;
   for (size_t i = 0; i < copies.results.size(); ++i) {
     // The decoder judges a pair: one copy alone is a pair of equals.
@@ -188,7 +187,6 @@ absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path) {
     const std::string copy = block.substr(i == 0 ? 0 : kHeaderCopyOffset, kCopyBytes);
     pair.replace(0, kCopyBytes, copy);
     pair.replace(kHeaderCopyOffset, kCopyBytes, copy);
-    uint32_t version = 0;
     copies.results[i] = DecodeSegmentHeader(pair.data(), &copies.headers[i], &version);
   }
   return copies;
@@ -212,20 +210,6 @@ absl::StatusOr<ControlSlots> ReadControlSlots(const std::string& directory) {
         DecodeControlBlock(bytes.data() + i * kControlSlotBytes, &slots.blocks[i], &version);
   }
   return slots;
-}
-
-absl::StatusOr<std::vector<uint64_t>> ListGenerations(const std::string& directory) {
-  std::vector<std::string> names;
-  const int error = FileSystem::Posix()->List(directory, &names);
-  if (error != 0) return ErrnoStatus(error, "list", directory);
-  std::vector<uint64_t> generations;
-  for (const std::string& name : names) {
-    if (std::optional<uint64_t> generation = ParseSegmentName(name)) {
-      generations.push_back(*generation);
-    }
-  }
-  std::sort(generations.begin(), generations.end());
-  return generations;
 }
 
 absl::StatusOr<LogView> LoadLogView(const std::string& directory) {

@@ -40,10 +40,9 @@ struct HeaderCopies {
   uint64_t file_bytes = 0;
   std::array<DecodeResult, 2> results = {};
   std::array<SegmentHeader, 2> headers;
+  std::optional<SegmentHeader> header;  // what the library makes of the two, if one is valid
 
   bool valid(size_t i) const { return results[i] == DecodeResult::kValid; }
-  // The one that the library would use; nullptr if none is valid.
-  const SegmentHeader* best() const;
 };
 absl::StatusOr<HeaderCopies> ReadHeaderCopies(const std::string& path);
 
@@ -56,9 +55,6 @@ struct ControlSlots {
   bool any_valid() const;
 };
 absl::StatusOr<ControlSlots> ReadControlSlots(const std::string& directory);
-
-// The generations that have a file, ascending.
-absl::StatusOr<std::vector<uint64_t>> ListGenerations(const std::string& directory);
 
 struct LogView {
   std::string directory;

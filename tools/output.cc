@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <iterator>
 #include <system_error>
 
 #include "absl/strings/escaping.h"

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "engine/metrics_text.h"
+#include "engine/segment_file.h"
 #include "tools/command.h"
 #include "tools/json.h"
 #include "tools/log_view.h"
@@ -112,7 +113,8 @@ struct LogStat {
 };
 
 absl::Status AddFiles(const LogView& view, LogStat* stat) {
-  absl::StatusOr<std::vector<uint64_t>> generations = ListGenerations(view.directory);
+  absl::StatusOr<std::vector<uint64_t>> generations =
+      ListGenerations(FileSystem::Posix(), view.directory);
   if (!generations.ok()) return generations.status();
   const auto is_spare = [&view](uint64_t generation) {
     return view.control.has_value() && generation > view.control->tail_generation &&

@@ -1,7 +1,4 @@
 // seawall verify: reads everything and says what is damaged.
-#include <algorithm>
-#include <cstdio>
-#include <utility>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"

@@ -1,7 +1,6 @@
 #include "examples/journal_server/command.h"
 
 #include <charconv>
-#include <iterator>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"

@@ -1,5 +1,4 @@
 // Commands on keys, whatever they hold.
-#include "absl/strings/str_cat.h"
 #include "examples/journal_server/command.h"
 #include "examples/journal_server/reply.h"
 

@@ -1,7 +1,5 @@
 #include "examples/journal_server/connection.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "examples/journal_server/reply.h"
 #include "examples/journal_server/server.h"

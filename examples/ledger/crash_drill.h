@@ -7,7 +7,6 @@
 #include <map>
 #include <random>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

@@ -1,5 +1,4 @@
 // A queue on the command line.
-#include <cstdlib>
 #include <iostream>
 #include <string>
 

@@ -15,7 +15,6 @@
 #ifndef SEAWALL_LOG_H_
 #define SEAWALL_LOG_H_
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>

@@ -1,7 +1,6 @@
 // A stranger's test of its own recovery, on the simulated kernel: what was acknowledged is there
 // after a power loss.
 #include <iostream>
-#include <memory>
 
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
