@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@
 #include "tests/forwarding_file_system.h"
 #include "tests/store_test_util.h"
 #include "tests/test_util.h"
+#include "tests/watchdog.h"
 
 namespace seawall {
 namespace {
@@ -289,6 +291,8 @@ class UndeletableFile : public NameWatch {
 };
 
 TEST(RetentionTest, AFileThatCannotBeRemovedKeepsNoOther) {
+  Watchdog watchdog(std::chrono::seconds(20));
+  watchdog.Begin("other files are removed");
   TempDir dir;
   UndeletableFile fs(PathOf(dir.path(), 1));
   Options options = SmallOptions(&fs);
