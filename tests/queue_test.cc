@@ -2,6 +2,7 @@
 // crashes.
 #include "examples/queue/queue.h"
 
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -108,6 +109,55 @@ TEST_F(QueueTest, WhatOneConsumerHasNotDoneIsKept) {
   ASSERT_OK(queue_->Unsubscribe("slow"));
   ASSERT_OK(fast->Done());
   EXPECT_GT(queue_->log()->first_lsn(), 30u);
+}
+
+// ---- The program
+
+// "STATUS OUTPUT", of both streams.
+std::string RunQueue(const std::string& command) {
+  FILE* pipe = popen(("{ " + command + "; } 2>&1; echo =$?").c_str(), "r");
+  EXPECT_NE(pipe, nullptr);
+  std::string output(1 << 16, '\0');
+  output.resize(std::fread(output.data(), 1, output.size(), pipe));
+  EXPECT_EQ(pclose(pipe), 0);
+  return output;
+}
+
+TEST(QueueProgramTest, PopsWhatWasPushed) {
+  seawall::TempDir dir;
+  const std::string program = "examples/queue/queue_main " + (dir / "q");
+  EXPECT_EQ(RunQueue("printf 'a\\n\\nb' | " + program + " push"), "=0\n");
+  EXPECT_EQ(RunQueue(program + " pop me 2"), "a\n\n=0\n");
+  EXPECT_EQ(RunQueue(program + " pop me"), "b\n=0\n");
+  EXPECT_EQ(RunQueue(program + " pop me"), "=0\n");
+  EXPECT_EQ(RunQueue(program + " pop other >/dev/full"),
+            "queue: UNAVAILABLE: the standard output is closed\n=1\n");
+  EXPECT_EQ(RunQueue(program + " pop other 1"), "a\n=0\n") << "it was not out";
+}
+
+TEST(QueueProgramTest, WhatIsNoCountIsWrongUsage) {
+  seawall::TempDir dir;
+  for (const char* count : {"x", "0", "-1", "3x", "''", "99999999999999999999"}) {
+    const std::string output =
+        RunQueue("examples/queue/queue_main " + (dir / "q") + " pop me " + count);
+    EXPECT_NE(output.find("Usage:"), std::string::npos) << count;
+    EXPECT_NE(output.find("\n=2\n"), std::string::npos) << count;
+  }
+}
+
+TEST(QueueProgramTest, AnInputThatCannotBeReadIsAnError) {
+  seawall::TempDir dir;
+  const std::string program = "examples/queue/queue_main " + (dir / "q");
+  EXPECT_EQ(RunQueue(program + " push </"),
+            "queue: UNAVAILABLE: the standard input cannot be read\n=1\n");
+}
+
+TEST(QueueProgramTest, UnderBazelRunADirectoryIsWhereTheUserIs) {
+  seawall::TempDir dir;
+  EXPECT_EQ(RunQueue("echo a | BUILD_WORKING_DIRECTORY=" + dir.path() +
+                     " examples/queue/queue_main here push"),
+            "=0\n");
+  EXPECT_EQ(RunQueue("examples/queue/queue_main " + (dir / "here") + " pop me"), "a\n=0\n");
 }
 
 }  // namespace

@@ -6,7 +6,11 @@
 //
 // A write is acknowledged when it is on stable storage (--appendfsync=always): what a client was
 // told survives SIGKILL and power loss. --help lists the flags.
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -14,6 +18,8 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "examples/journal_server/server.h"
 
@@ -78,6 +84,12 @@ absl::Status ReadFlags(ServerOptions* options) {
 
 int Main(int argc, char** argv) {
   absl::SetProgramUsageMessage(kUsage);
+  // Abseil would look for the flags of a file that is called like the program.
+  absl::FlagsUsageConfig usage;
+  usage.contains_help_flags = [](absl::string_view file) {
+    return absl::EndsWith(file, "journal_server/main.cc");
+  };
+  absl::SetFlagsUsageConfig(usage);
   const std::vector<char*> words = absl::ParseCommandLine(argc, argv);
   ServerOptions options;
   absl::Status status = ReadFlags(&options);
@@ -85,6 +97,10 @@ int Main(int argc, char** argv) {
   if (!status.ok()) {
     std::cerr << "journal_server: " << status.message() << "\n" << kUsage << "\n";
     return 2;
+  }
+  // `bazel run` starts us elsewhere; --dir is meant from where the user is.
+  if (const char* directory = std::getenv("BUILD_WORKING_DIRECTORY")) {
+    if (chdir(directory) != 0) std::perror(directory);
   }
   // A client that went away is an error of write(2).
   std::signal(SIGPIPE, SIG_IGN);

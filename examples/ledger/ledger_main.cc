@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <string>
@@ -88,6 +90,10 @@ absl::Status Show(const std::string& directory) {
 int Main(int argc, char** argv) {
   absl::SetProgramUsageMessage(kUsage);
   const std::vector<char*> words = absl::ParseCommandLine(argc, argv);
+  // `bazel run` starts us elsewhere; DIR is meant from where the user is.
+  if (const char* directory = std::getenv("BUILD_WORKING_DIRECTORY")) {
+    if (chdir(directory) != 0) std::perror(directory);
+  }
   const std::string verb = words.size() == 3 ? words[1] : "";
   absl::Status status;
   if (verb == "work") {

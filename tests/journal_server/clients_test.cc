@@ -189,6 +189,13 @@ TEST(ServerTest, OneServerOnly) {
   EXPECT_NE(second.text.find(std::to_string(first.pid())), std::string::npos) << second.text;
 }
 
+TEST(ServerTest, HelpListsTheFlags) {
+  const std::string help = RunShell("examples/journal_server/journal_server --help").text;
+  for (const char* flag : {"--dir ", "--unixsocket ", "--appendfsync ", "--stall_timeout "}) {
+    EXPECT_NE(help.find(flag), std::string::npos) << flag << ": " << help;
+  }
+}
+
 TEST(ServerTest, FlagsThatMakeNoSense) {
   for (const char* flags : {"", "--dir=/tmp --appendfsync=often", "--dir=/tmp --port=70000",
                             "--dir=/tmp --port=-1", "--dir=/tmp extra"}) {

@@ -17,7 +17,7 @@ ABSL_PACKAGES = {
         "node_hash_set",
     ],
     "debugging": ["failure_signal_handler", "stacktrace", "symbolize"],
-    "flags": ["commandlineflag", "config", "flag", "marshalling", "parse", "reflection", "usage"],
+    "flags": ["commandlineflag", "config", "flag", "marshalling", "parse", "reflection", "usage", "usage_config"],
     "functional": ["any_invocable", "bind_front", "function_ref"],
     "hash": ["hash"],
     "memory": ["memory"],
