@@ -508,6 +508,10 @@ TEST_F(RepairCommandTest, RefusesToTouchTheLogOrWhatIsThere) {
   EXPECT_EQ(RunTool({"repair", scratch_.path("none"), "--out=" + new_}).code, 2);
   std::filesystem::create_directory_symlink(log_, scratch_.path("link"));
   EXPECT_EQ(RunTool({"repair", log_, "--out=" + scratch_.path("link")}).code, 2);
+  const Outcome no_report = Repair({"--report=" + scratch_.path("none/report")});
+  EXPECT_EQ(no_report.code, 2);
+  EXPECT_NE(no_report.err.find("nothing was written"), std::string::npos) << no_report.err;
+  EXPECT_FALSE(std::filesystem::exists(new_)) << "before it has salvaged all";
   const std::string full = scratch_.path("full");
   std::filesystem::create_directory(full);
   WriteFile(full + "/file", "x");

@@ -117,6 +117,8 @@ TEST_F(ToolTailTest, TheLastRecords) {
   EXPECT_EQ(ten.out.substr(0, 4), "16  ");
   EXPECT_EQ(RunTool({"tail", "-n=100", "--raw", directory_}).out.substr(0, 8), "record 1");
   EXPECT_EQ(RunTool({"tail", "-n=0", directory_}).out, "");
+  EXPECT_EQ(RunTool({"tail", "--raw", "-n2", directory_}).out, "record 24record 25");
+  EXPECT_EQ(RunTool({"tail", "-n2x", directory_}).code, 2);
   const auto json = nlohmann::json::parse(RunTool({"tail", "--json", "-n=1", directory_}).out);
   EXPECT_EQ(json["lsn"], 25);
   EXPECT_EQ(json["payload"], "record 25");

@@ -190,6 +190,18 @@ absl::Status WriteReport(const std::string& path, const std::string& text) {
   return file.good() ? absl::OkStatus() : ErrnoStatus(errno, "write", path);
 }
 
+// That it can be written, before the hour that a large log takes. A file in the new log's directory
+// has to wait until that is there, and a pipe would be closed here before the report comes.
+absl::Status CheckReport(const std::string& path, const std::string& destination) {
+  if (path.empty() || IsIn(path, destination)) return absl::OkStatus();
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type != fs::file_type::regular && type != fs::file_type::not_found) return absl::OkStatus();
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::app);
+  return file.is_open() ? absl::OkStatus() : ErrnoStatus(errno, "write", path);
+}
+
 absl::StatusOr<ExitCode> Repair(const std::string& directory, const std::string& destination,
                                 const std::string& report) {
   SalvageWriter writer(destination, absl::GetFlag(FLAGS_renumber));
@@ -231,6 +243,10 @@ ExitCode RunRepair(const std::vector<std::string>& arguments) {
   if (!destination.ok()) {
     return Fail("repair", destination,
                 "Nothing was written. Name a directory that is not there yet.");
+  }
+  const absl::Status writable = CheckReport(report, out);
+  if (!writable.ok()) {
+    return Fail("repair", writable, "That is the report's file; nothing was written.");
   }
   const absl::StatusOr<std::unique_ptr<File>> lock = LockOut(arguments[0]);
   if (absl::IsFailedPrecondition(lock.status())) {

@@ -119,6 +119,18 @@ Preview LookAhead(int argc, char** argv) {
   return preview;
 }
 
+// "-n5", as tail(1) has it, as Abseil has it: "-n=5".
+std::vector<std::string> WithEqualsSign(int argc, char** argv) {
+  std::vector<std::string> words(argv, argv + argc);
+  const auto end = std::find(words.begin(), words.end(), "--");
+  for (auto word = words.begin(); word != end; ++word) {
+    const bool is_count = word->size() > 2 && word->compare(0, 2, "-n") == 0 &&
+                          word->find_first_not_of("0123456789", 2) == std::string::npos;
+    if (is_count) word->insert(2, "=");
+  }
+  return words;
+}
+
 // The name of the command whose flags Abseil parses; nullptr if it does not.
 const std::string* parsing = nullptr;
 
@@ -132,7 +144,12 @@ std::vector<std::string> ParseFlags(int argc, char** argv, const std::string& co
     std::_Exit(kExitCouldNotRun);
   });
   parsing = &command;
-  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  std::vector<std::string> words = WithEqualsSign(argc, argv);
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const std::vector<char*> rest =
+      absl::ParseCommandLine(static_cast<int>(words.size()), pointers.data());
   parsing = nullptr;
   return std::vector<std::string>(rest.begin() + 1, rest.end());
 }
