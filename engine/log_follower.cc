@@ -203,12 +203,17 @@ absl::Status FollowedLog::NoteCuts(const WatermarkBlock& block) {
 }
 
 // A truncation, and whatever comes behind it, leaves the segment that it cuts with an end before
-// the cut, or not at all.
+// the cut, or not at all. A copy of the log that has taken its place has the same id, and uses the
+// generations behind it again, with other salts.
 absl::Status FollowedLog::CheckServed() const {
   const auto behind = Behind(served_);
-  if (behind != segments_.begin()) {
-    const SegmentRef& segment = *std::prev(behind);
-    if (segment.generation == served_generation_ && served_ <= segment.last_lsn) {
+  if (behind != segments_.begin() && std::prev(behind)->generation == served_generation_ &&
+      served_ <= std::prev(behind)->last_lsn) {
+    absl::StatusOr<SegmentFile> file =
+        ReadSegmentFile(fs_, directory_, served_generation_, &log_id_);
+    if (absl::IsResourceExhausted(file.status())) return file.status();
+    if (file.ok() && file->kind == FileKind::kBegun &&
+        file->header.salt == std::prev(behind)->salt) {
       return absl::OkStatus();
     }
   }

@@ -147,6 +147,26 @@ TEST_F(FollowFaultsTest, ADeletedWatermarkForgetsNoTruncation) {
   EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kOutOfRange, {"made anew"}));
 }
 
+// A backup in the place of the log has its id, no WATERMARK, and comes to the same generations.
+TEST_F(FollowFaultsTest, ABackupInItsPlaceIsNotTheSameHistory) {
+  auto log = MustOpen(directory_, SmallOptions());
+  Append(log.get(), 6, "a");
+  ASSERT_OK(log->Backup(scratch_ / "copy"));
+  for (int life = 0; life < 5; ++life) {  // each takes a generation
+    ASSERT_OK(log->Close());
+    log = MustOpen(directory_, SmallOptions());
+  }
+  Append(log.get(), 30, "a");
+  auto reader = Follow();
+  ExpectNext(reader.get(), {1, 36});
+  ASSERT_OK(log->Close());
+  std::filesystem::remove_all(directory_);
+  std::filesystem::rename(scratch_ / "copy", directory_);
+  log = MustOpen(directory_, SmallOptions());
+  Append(log.get(), 80, "b");
+  EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kOutOfRange, {"made anew"}));
+}
+
 // ---- A truncation that cannot be announced.
 
 TEST_F(FollowFaultsTest, ATruncationThatCannotBeAnnouncedIsNoticed) {
