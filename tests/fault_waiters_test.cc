@@ -35,97 +35,127 @@ constexpr uint64_t kThinning = 1;
 
 // ---- Many threads
 
+// Threads that commit, one of them by callbacks, and what they are told.
+class Committers {
+ public:
+  // Returns when all are through.
+  void Run(Log* log) {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([this, log, t] {
+        for (int i = 0; i < kCommits; ++i) Commit(log, t, i);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  // Once the log is closed.
+  void Check(World* world) const {
+    EXPECT_EQ(callbacks_run_, callbacks_set_);
+    // Dense, whoever appended: what was accepted is one sequence.
+    for (const auto& [lsn, payload] : appended_) {
+      EXPECT_EQ(lsn, world->records.size() + 1);
+      world->records.push_back(payload);
+    }
+    if (!acknowledged_.empty()) world->acknowledged = *acknowledged_.rbegin();
+  }
+
+ private:
+  static constexpr int kThreads = 6;
+  static constexpr int kCommits = 12;
+
+  void Commit(Log* log, int thread, int number) {
+    const std::string payload = absl::StrCat(thread, "-", number, std::string(200, 'x'));
+    absl::StatusOr<Lsn> lsn = log->Append(payload);
+    if (!lsn.ok()) return;  // never accepted
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      appended_[*lsn] = payload;
+    }
+    if (thread > 0) {
+      Tell(*lsn, log->WaitDurable(*lsn));
+      return;
+    }
+    ++callbacks_set_;
+    const absl::Status status =
+        log->NotifyDurable(*lsn, [this, lsn = *lsn](const absl::Status& result) {
+          Tell(lsn, result);
+          ++callbacks_run_;
+        });
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+
+  void Tell(Lsn lsn, const absl::Status& status) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (status.ok()) acknowledged_.insert(lsn);
+  }
+
+  std::mutex mutex_;  // guards the next two
+  std::map<Lsn, std::string> appended_;
+  std::set<Lsn> acknowledged_;
+  std::atomic<int> callbacks_set_{0}, callbacks_run_{0};
+};
+
+// That what a kill and some power losses leave is what `world` was told.
+void CheckWhatIsLeft(CrashFileSystem* disk, const World& world, uint64_t seed) {
+  const auto check = [&](std::unique_ptr<CrashFileSystem> image) {
+    absl::StatusOr<std::unique_ptr<Log>> log =
+        Log::Open(kDirectory, ModelledLog::SmallOptions(image.get()));
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    absl::StatusOr<Contents> contents = ReadAll(log->get());
+    ASSERT_TRUE(contents.ok()) << contents.status().message();
+    EXPECT_EQ(Violation(world, *contents), "");
+  };
+  const CrashState state = disk->Capture();
+  check(state.Kill());
+  state.ForEachImage(4, seed, [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
+    check(std::move(image));
+    return !::testing::Test::HasFailure();
+  });
+}
+
+// The nth such call to a segment fails. Sets *failed if the log did.
+void CommitWithFault(CallKind kind, uint64_t nth, bool keeps_cache, bool* failed) {
+  CrashOptions crash;
+  crash.failed_sync_keeps_cache = keeps_cache;
+  CrashFileSystem disk(crash);
+  ASSERT_EQ(disk.MakeDirectory("/data"), 0);
+  ASSERT_EQ(disk.SyncDirectory("/"), 0);
+  Committers committers;
+  {
+    absl::StatusOr<std::unique_ptr<Log>> log =
+        Log::Open(kDirectory, ModelledLog::SmallOptions(&disk));
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    Fault fault;
+    fault.kind = kind;
+    fault.path_contains = ".seg";
+    fault.nth = nth;
+    disk.InjectFault(fault);
+    committers.Run(log->get());
+    *failed = !(*log)->Close().ok();
+  }
+  // (What fails while a trimmed segment is made a spare fails nobody.)
+  EXPECT_LE(*failed ? 1u : 0u, disk.faults_hit());
+  World world;
+  committers.Check(&world);
+  CheckWhatIsLeft(&disk, world, CrashSeed() + nth);
+}
+
 // Threads that commit, and callbacks: each hears of success or failure, and no success is taken
 // back.
 TEST(FaultWaitersTest, EveryWaiterAndCallbackIsTold) {
-  constexpr int kThreads = 6;
-  constexpr int kCommits = 12;
   Watchdog watchdog;
   uint64_t runs = 0, failed_runs = 0;
   for (const CallKind kind : {CallKind::kSync, CallKind::kWrite}) {
     for (uint64_t nth = 1; nth <= 24; nth += kThinning > 1 ? 5 : 1) {
       for (const bool keeps_cache : {true, false}) {
         watchdog.Begin(absl::StrCat("threads, ", CallKindName(kind), " number ", nth, " fails"));
-        CrashOptions crash;
-        crash.failed_sync_keeps_cache = keeps_cache;
-        CrashFileSystem disk(crash);
-        ASSERT_EQ(disk.MakeDirectory("/data"), 0);
-        ASSERT_EQ(disk.SyncDirectory("/"), 0);
-        std::mutex mutex;
-        std::map<Lsn, std::string> appended;
-        std::set<Lsn> acknowledged;
-        std::atomic<int> callbacks_set{0}, callbacks_run{0};
         bool failed = false;
-        {
-          absl::StatusOr<std::unique_ptr<Log>> log =
-              Log::Open(kDirectory, ModelledLog::SmallOptions(&disk));
-          ASSERT_TRUE(log.ok()) << log.status().message();
-          Fault fault;
-          fault.kind = kind;
-          fault.path_contains = ".seg";
-          fault.nth = nth;
-          disk.InjectFault(fault);
-          std::vector<std::thread> threads;
-          for (int t = 0; t < kThreads; ++t) {
-            threads.emplace_back([&, t] {
-              for (int i = 0; i < kCommits; ++i) {
-                const std::string payload = absl::StrCat(t, "-", i, std::string(200, 'x'));
-                absl::StatusOr<Lsn> lsn = (*log)->Append(payload);
-                if (!lsn.ok()) continue;  // never accepted
-                {
-                  const std::lock_guard<std::mutex> lock(mutex);
-                  appended[*lsn] = payload;
-                }
-                const auto told = [&, lsn = *lsn](const absl::Status& status) {
-                  const std::lock_guard<std::mutex> lock(mutex);
-                  if (status.ok()) acknowledged.insert(lsn);
-                };
-                if (t == 0) {
-                  ++callbacks_set;
-                  const absl::Status status =
-                      (*log)->NotifyDurable(*lsn, [&, told](const absl::Status& result) {
-                        told(result);
-                        ++callbacks_run;
-                      });
-                  EXPECT_TRUE(status.ok()) << status.message();
-                } else {
-                  told((*log)->WaitDurable(*lsn));
-                }
-              }
-            });
-          }
-          for (std::thread& thread : threads) thread.join();
-          failed = !(*log)->Close().ok();
-        }
-        EXPECT_EQ(callbacks_run, callbacks_set);
-        // (What fails while a trimmed segment is made a spare fails nobody.)
-        EXPECT_LE(failed ? 1u : 0u, disk.faults_hit());
-        ++runs;
-        failed_runs += failed ? 1 : 0;
-        // Dense, whoever appended: what was accepted is one sequence.
-        World world;
-        for (const auto& [lsn, payload] : appended) {
-          ASSERT_EQ(lsn, world.records.size() + 1);
-          world.records.push_back(payload);
-        }
-        if (!acknowledged.empty()) world.acknowledged = *acknowledged.rbegin();
-        const CrashState state = disk.Capture();
-        const auto check = [&](std::unique_ptr<CrashFileSystem> image) {
-          absl::StatusOr<std::unique_ptr<Log>> log =
-              Log::Open(kDirectory, ModelledLog::SmallOptions(image.get()));
-          ASSERT_TRUE(log.ok()) << log.status().message();
-          absl::StatusOr<Contents> contents = ReadAll(log->get());
-          ASSERT_TRUE(contents.ok()) << contents.status().message();
-          EXPECT_EQ(Violation(world, *contents), "");
-        };
-        check(state.Kill());
-        state.ForEachImage(4, CrashSeed() + nth,
-                           [&](const CrashChoice&, std::unique_ptr<CrashFileSystem> image) {
-                             check(std::move(image));
-                             return !HasFailure();
-                           });
+        CommitWithFault(kind, nth, keeps_cache, &failed);
         ASSERT_FALSE(HasFailure())
             << CallKindName(kind) << " number " << nth << ", seed " << CrashSeed();
+        ++runs;
+        failed_runs += failed ? 1 : 0;
       }
     }
   }

@@ -19,6 +19,78 @@
 namespace seawall {
 namespace {
 
+constexpr int kWriters = 6;
+constexpr int kPerWriter = 300;
+
+// What threads of each kind do to a log.
+class Stress {
+ public:
+  explicit Stress(Log* log) : log_(log) {}
+
+  void Write(int writer, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < kPerWriter; ++i) {
+      const std::string record =
+          absl::StrCat(writer, ":", i, ":", std::string(random() % 900, 'x'));
+      switch (random() % 4) {
+        case 0:
+          EXPECT_OK(log_->AppendDurable(record));
+          break;
+        case 1:
+          EXPECT_OK(log_->Append(record, Durability::kWritten));
+          break;
+        case 2:
+          AppendBatchWithCallback(record);
+          break;
+        default:
+          EXPECT_OK(log_->Append(record));
+      }
+    }
+    --writers_left_;
+  }
+
+  // From wherever the log begins.
+  void Read() {
+    while (writers_left_ > 0) {
+      absl::StatusOr<std::unique_ptr<Reader>> reader = log_->NewReader(log_->first_lsn());
+      if (!reader.ok()) continue;  // trimmed between the two calls
+      Record record;
+      Lsn expected = (*reader)->next_lsn();
+      while ((*reader)->Next(&record)) EXPECT_EQ(record.lsn, expected++);
+      const absl::Status status = (*reader)->status();
+      EXPECT_TRUE(status.ok() || absl::IsOutOfRange(status)) << status.message();
+    }
+  }
+
+  void Trim() {
+    while (writers_left_ > 0) {
+      const Lsn durable = log_->durable_lsn();
+      if (durable > 300) EXPECT_OK(log_->TrimBefore(durable - 300));
+      const Lsn durable_first = log_->durable_lsn();  // in this order: both grow
+      EXPECT_LE(durable_first, log_->written_lsn());
+      std::this_thread::yield();
+    }
+  }
+
+  // Once the log is closed.
+  void CheckCallbacks() const { EXPECT_EQ(called_back_, wanted_callbacks_); }
+
+ private:
+  void AppendBatchWithCallback(const std::string& record) {
+    absl::StatusOr<LsnRange> range = log_->AppendBatch({record, "and", record});
+    EXPECT_TRUE(range.ok());
+    ++wanted_callbacks_;
+    EXPECT_OK(log_->NotifyDurable(range->last, [this](const absl::Status& status) {
+      EXPECT_TRUE(status.ok());
+      ++called_back_;
+    }));
+  }
+
+  Log* const log_;
+  std::atomic<int> writers_left_{kWriters};
+  std::atomic<uint64_t> called_back_{0}, wanted_callbacks_{0};
+};
+
 // Threads of all kinds on a real directory. ThreadSanitizer looks on. SEAWALL_TEST_SEED chooses
 // what each writer does; how they interleave is the machine's choice.
 TEST(LogStressTest, EverythingAtOnce) {
@@ -33,69 +105,18 @@ TEST(LogStressTest, EverythingAtOnce) {
   absl::StatusOr<std::unique_ptr<Log>> opened = Log::Open(directory, options);
   ASSERT_OK(opened.status());
   Log* log = opened->get();
-  constexpr int kWriters = 6;
-  constexpr int kPerWriter = 300;
-  std::atomic<int> writers_left{kWriters};
-  std::atomic<uint64_t> called_back{0}, wanted_callbacks{0};
+  Stress stress(log);
   std::vector<std::thread> threads;
   for (int t = 0; t < kWriters; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937_64 random(seed + static_cast<uint64_t>(t));
-      for (int i = 0; i < kPerWriter; ++i) {
-        const std::string record = absl::StrCat(t, ":", i, ":", std::string(random() % 900, 'x'));
-        switch (random() % 4) {
-          case 0:
-            EXPECT_TRUE(log->AppendDurable(record).ok());
-            break;
-          case 1:
-            EXPECT_TRUE(log->Append(record, Durability::kWritten).ok());
-            break;
-          case 2: {
-            absl::StatusOr<LsnRange> range = log->AppendBatch({record, "and", record});
-            EXPECT_TRUE(range.ok());
-            ++wanted_callbacks;
-            EXPECT_TRUE(log->NotifyDurable(range->last,
-                                           [&](const absl::Status& status) {
-                                             EXPECT_TRUE(status.ok());
-                                             ++called_back;
-                                           })
-                            .ok());
-            break;
-          }
-          default:
-            EXPECT_TRUE(log->Append(record).ok());
-        }
-      }
-      --writers_left;
-    });
+    threads.emplace_back([&, t] { stress.Write(t, seed + static_cast<uint64_t>(t)); });
   }
-  threads.emplace_back([&] {  // reads from wherever the log begins
-    while (writers_left > 0) {
-      absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(log->first_lsn());
-      if (!reader.ok()) continue;  // trimmed between the two calls
-      Record record;
-      Lsn expected = (*reader)->next_lsn();
-      while ((*reader)->Next(&record)) EXPECT_EQ(record.lsn, expected++);
-      const absl::Status status = (*reader)->status();
-      EXPECT_TRUE(status.ok() || absl::IsOutOfRange(status)) << status.message();
-    }
-  });
-  threads.emplace_back([&] {  // trims
-    while (writers_left > 0) {
-      const Lsn durable = log->durable_lsn();
-      if (durable > 300) {
-        EXPECT_TRUE(log->TrimBefore(durable - 300).ok());
-      }
-      const Lsn durable_first = log->durable_lsn();  // in this order: both grow
-      EXPECT_LE(durable_first, log->written_lsn());
-      std::this_thread::yield();
-    }
-  });
+  threads.emplace_back([&] { stress.Read(); });
+  threads.emplace_back([&] { stress.Trim(); });
   for (std::thread& thread : threads) thread.join();
   ASSERT_OK(log->WaitDurable(log->appended_lsn()));
   const Lsn last = log->appended_lsn();
   ASSERT_OK(log->Close());
-  EXPECT_EQ(called_back, wanted_callbacks);
+  stress.CheckCallbacks();
   opened->reset();
   opened = Log::Open(directory, options);
   ASSERT_OK(opened.status());
