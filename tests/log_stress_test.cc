@@ -65,7 +65,9 @@ class Stress {
   void Trim() {
     while (writers_left_ > 0) {
       const Lsn durable = log_->durable_lsn();
-      if (durable > 300) EXPECT_OK(log_->TrimBefore(durable - 300));
+      if (durable > 300) {
+        EXPECT_OK(log_->TrimBefore(durable - 300));
+      }
       const Lsn durable_first = log_->durable_lsn();  // in this order: both grow
       EXPECT_LE(durable_first, log_->written_lsn());
       std::this_thread::yield();
