@@ -56,7 +56,10 @@ class SourceReader : public Reader {
         return Stop(DamageStatus(range_.segment.path, group_.offset + cursor_.record_offset(),
                                  cursor_.error()));
       }
-      if (!NextGroup()) return false;
+      if (!NextGroup()) {
+        untold_ = !status_.ok();
+        return false;
+      }
     }
   }
 
@@ -64,7 +67,8 @@ class SourceReader : public Reader {
   Lsn next_lsn() const override { return next_lsn_; }
 
   absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
-    if (!status_.ok() && !BeginAfresh()) return status_;
+    // Also what Next() met: who calls the two in turns ends with it, and may go on behind it.
+    if (!status_.ok() && (std::exchange(untold_, false) || !BeginAfresh())) return status_;
     if (InRange()) return absl::OkStatus();
     watch_->Begin();
     absl::Status status = AwaitRange(deadline);
@@ -207,6 +211,7 @@ class SourceReader : public Reader {
   const EntryLookup lookup_;
   Lsn next_lsn_;  // to be returned
   absl::Status status_;
+  bool untold_ = false;  // Wait() has not returned status_ yet, which Next() met
 
   ReadRange range_;
   std::optional<ReadRange> arrived_;  // found by Wait(), for the next NextGroup()

@@ -289,6 +289,9 @@ TEST_P(FollowShortageTest, OfASegmentIsToldByNext) {
       EXPECT_FALSE(reader->Next(&record)) << lsn;
       EXPECT_TRUE(Fails(reader->status(), absl::StatusCode::kResourceExhausted));
     }
+    // Once: the loop of Wait() and Next() ends, and may be begun again.
+    EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kResourceExhausted)) << lsn;
+    EXPECT_OK(reader->Wait(Soon()));
     fs.open_error = fs.read_error = 0;
     ASSERT_TRUE(reader->Next(&record)) << lsn << ": " << reader->status();
     ASSERT_EQ(record.payload, Payload("a", lsn));
@@ -308,7 +311,11 @@ TEST_P(FollowShortageTest, AReaderOfAnOpenLogTriesAgain) {
     while ((*reader)->Next(&record)) EXPECT_EQ(record.lsn, lsn++);
     if (lsn > 20) break;
     EXPECT_TRUE(Fails((*reader)->status(), absl::StatusCode::kResourceExhausted));
+    EXPECT_TRUE(Fails((*reader)->Wait(Soon()), absl::StatusCode::kResourceExhausted));
     fs.read_error = fs.open_error = 0;
+    if (lsn % 2 == 0) {
+      EXPECT_OK((*reader)->Wait(Soon()));
+    }
     ASSERT_TRUE((*reader)->Next(&record));
     EXPECT_EQ(record.lsn, lsn);
     ASSERT_EQ(record.payload, Payload("a", lsn));

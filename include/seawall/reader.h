@@ -43,8 +43,9 @@ class Reader {
   virtual bool Next(Record* record) = 0;
 
   // OK at the end of what may be read; otherwise the error that Next() or Wait() met, for good. But
-  // for ResourceExhausted (no file descriptor just then, no memory of the kernel's): the next call
-  // of either tries again, and returns the record that was due.
+  // for ResourceExhausted (no file descriptor just then, no memory of the kernel's): the next
+  // Next() tries again, and returns the record that was due; so does Wait(), once one has returned
+  // it.
   virtual absl::Status status() const = 0;
 
   // The LSN that Next() would return.
