@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,10 @@ constexpr uint64_t kWindowBytes = uint64_t{256} << 10;
 constexpr uint64_t kFirstReadBytes = uint64_t{64} << 10;
 constexpr uint64_t kMostReadBytes = uint64_t{1} << 20;
 constexpr uint64_t kHugePageBytes = uint64_t{2} << 20;
+// Who has read so much of a file, and may read so much more of it, is worth a thread and its
+// memory.
+constexpr uint64_t kScanBytes = uint64_t{2} << 20;
+constexpr uint64_t kLongScanBytes = uint64_t{16} << 20;
 
 // One past the last byte of `bytes` that is not zero; 0 if all are.
 size_t NonzeroEnd(std::string_view bytes) {
@@ -37,21 +42,35 @@ size_t NonzeroEnd(std::string_view bytes) {
 SegmentScanner::SegmentScanner(File* file, std::string path, uint64_t salt, AlignedBuffer buffer)
     : file_(file), path_(std::move(path)), salt_(salt), buffer_(std::move(buffer)) {}
 
+AlignedBuffer SegmentScanner::TakeBuffer() {
+  prefetcher_.reset();
+  window_bytes_ = 0;
+  return std::move(buffer_);
+}
+
 absl::StatusOr<std::string_view> SegmentScanner::Fetch(uint64_t offset, uint64_t bytes,
                                                        uint64_t limit) {
   if (offset >= limit) return std::string_view();
   bytes = std::min(bytes, limit - offset);
-  if (offset < buffer_offset_ || offset + bytes > buffer_offset_ + buffer_bytes_) {
+  if (offset < window_offset_ || offset + bytes > window_offset_ + window_bytes_) {
     absl::Status status = Fill(offset, bytes, limit);
     if (!status.ok()) return status;
   }
-  uint64_t available = buffer_offset_ + buffer_bytes_ - offset;
-  return std::string_view(buffer_.data() + (offset - buffer_offset_), std::min(bytes, available));
+  uint64_t available = window_offset_ + window_bytes_ - offset;
+  return std::string_view(window_ + (offset - window_offset_), std::min(bytes, available));
 }
 
 absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limit) {
-  const uint64_t end = buffer_offset_ + buffer_bytes_;
-  const bool goes_on = buffer_bytes_ > 0 && offset >= buffer_offset_ && offset <= end;
+  const uint64_t end = window_offset_ + window_bytes_;
+  bool goes_on = window_bytes_ > 0 && offset >= window_offset_ && offset <= end;
+  if (goes_on && !has_prefetched_ && bytes_read_ >= kScanBytes &&
+      limit - offset >= kLongScanBytes) {
+    StartPrefetching(offset, limit);
+  }
+  if (prefetcher_ != nullptr) {
+    if (FillFromPrefetcher(offset, bytes)) return absl::OkStatus();
+    goes_on = false;  // the window was in its memory
+  }
   next_read_bytes_ = goes_on ? std::min(2 * next_read_bytes_, kMostReadBytes) : kFirstReadBytes;
   if (next_read_bytes_ == kMostReadBytes && !advised_) {
     // Not before: who wants one group would make the system read what nobody asks for.
@@ -61,7 +80,7 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
   const uint64_t wanted = std::min(std::max(bytes, next_read_bytes_), limit - offset);
   // What is there already is not read again.
   const uint64_t kept = goes_on ? end - offset : 0;
-  const char* const from = buffer_.data() + (goes_on ? offset - buffer_offset_ : 0);
+  const char* const from = buffer_.data() + (goes_on ? offset - window_offset_ : 0);
   if (buffer_.size() < wanted) {
     // Beyond what is read ahead, groups are large, and all of the buffer is used.
     AlignedBuffer larger = wanted <= kMostReadBytes ? AlignedBuffer(kMostReadBytes)
@@ -72,17 +91,48 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
   } else if (kept > 0) {
     std::memmove(buffer_.data(), from, kept);
   }
-  buffer_offset_ = offset;
-  buffer_bytes_ = kept;
+  window_ = buffer_.data();
+  window_offset_ = offset;
+  window_bytes_ = kept;
   absl::StatusOr<size_t> got =
       ReadAt(file_, path_, offset + kept, wanted - kept, buffer_.data() + kept);
   if (!got.ok()) {
-    buffer_bytes_ = 0;
+    window_bytes_ = 0;
     return got.status();
   }
-  buffer_bytes_ += *got;
+  window_bytes_ += *got;
   bytes_read_ += *got;
   return absl::OkStatus();
+}
+
+void SegmentScanner::StartPrefetching(uint64_t offset, uint64_t limit) {
+  has_prefetched_ = true;
+  if (!advised_) file_->AdviseSequential();
+  advised_ = true;
+  if (buffer_.size() < FilePrefetcher::kMemoryBytes) {
+    try {
+      buffer_ = AlignedBuffer(AlignUp(FilePrefetcher::kMemoryBytes, kHugePageBytes),
+                              AlignedBuffer::Pages::kHuge);
+    } catch (const std::bad_alloc&) {
+      return;  // it goes without
+    }
+  }
+  prefetcher_ = std::make_unique<FilePrefetcher>(file_, path_, AlignDown(offset, kBlockBytes),
+                                                 limit, buffer_.data());
+}
+
+bool SegmentScanner::FillFromPrefetcher(uint64_t offset, uint64_t bytes) {
+  const std::string_view got = prefetcher_->Get(offset, bytes);
+  if (got.empty()) {
+    prefetcher_.reset();
+    window_bytes_ = 0;
+    return false;
+  }
+  bytes_read_ += offset + got.size() - std::max(offset, window_offset_ + window_bytes_);
+  window_ = got.data();
+  window_offset_ = offset;
+  window_bytes_ = got.size();
+  return true;
 }
 
 absl::StatusOr<SegmentScanner::Found> SegmentScanner::ReadGroup(uint64_t offset, uint64_t limit,

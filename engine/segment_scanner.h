@@ -4,13 +4,14 @@
 #define SEAWALL_ENGINE_SEGMENT_SCANNER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/file_io.h"
+#include "engine/file_prefetcher.h"
 #include "engine/format.h"
 
 namespace seawall {
@@ -35,7 +36,7 @@ struct Remnants {
   uint64_t nonzero_end = 0;
 };
 
-// Thread-compatible. `file` is not owned.
+// Thread-compatible. `file` is not owned, and outlives this.
 class SegmentScanner {
  public:
   // `buffer`: that of a scanner before, to go on with.
@@ -62,7 +63,7 @@ class SegmentScanner {
   // Bytes read from the file so far.
   uint64_t bytes_read() const { return bytes_read_; }
   // For the next scanner; this one is done.
-  AlignedBuffer TakeBuffer() { return std::move(buffer_); }
+  AlignedBuffer TakeBuffer();
 
  private:
   // Makes [offset, offset + bytes) available if it lies below limit; the view is shorter at the
@@ -70,17 +71,24 @@ class SegmentScanner {
   absl::StatusOr<std::string_view> Fetch(uint64_t offset, uint64_t bytes, uint64_t limit);
   // Reads so that the buffer begins at `offset` and has `bytes` of the file, or all to its end.
   absl::Status Fill(uint64_t offset, uint64_t bytes, uint64_t limit);
+  void StartPrefetching(uint64_t offset, uint64_t limit);
+  // False if prefetcher_ does not have that; it is gone then, and what was in buffer_.
+  bool FillFromPrefetcher(uint64_t offset, uint64_t bytes);
 
   File* const file_;
   const std::string path_;
   const uint64_t salt_;
   AlignedBuffer buffer_;
-  // buffer_ holds [buffer_offset_, buffer_offset_ + buffer_bytes_) of the file.
-  uint64_t buffer_offset_ = 0;
-  uint64_t buffer_bytes_ = 0;
+  // Somewhere in buffer_: [window_offset_, window_offset_ + window_bytes_) of the file.
+  const char* window_ = nullptr;
+  uint64_t window_offset_ = 0;
+  uint64_t window_bytes_ = 0;
   uint64_t next_read_bytes_ = 0;
   bool advised_ = false;
   uint64_t bytes_read_ = 0;
+  // In buffer_, while it is of use; not begun a second time.
+  std::unique_ptr<FilePrefetcher> prefetcher_;
+  bool has_prefetched_ = false;
 };
 
 }  // namespace seawall

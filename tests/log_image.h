@@ -55,6 +55,7 @@ class SegmentImage {
   uint64_t end() const { return bytes_.size(); }
   uint64_t digest() const { return digest_; }
   Lsn last_lsn() const { return next_lsn_ - 1; }
+  size_t groups() const { return offsets_.size(); }
   // Where group `i` begins, and the digest of those before it.
   uint64_t offset(size_t i) const { return offsets_[i]; }
   uint64_t digest_before(size_t i) const { return digests_[i]; }

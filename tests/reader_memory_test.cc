@@ -26,9 +26,9 @@ uint64_t DataBytes() {
   return 0;
 }
 
-void WriteLog(const std::string& path) {
+void WriteLog(const std::string& path, uint64_t segment_bytes) {
   Options options;
-  options.segment_bytes = 4 * kMiB;
+  options.segment_bytes = segment_bytes;
   options.buffer_bytes = kMiB;
   options.max_record_bytes = 1000;
   auto log = Log::Open(path, options);
@@ -38,18 +38,17 @@ void WriteLog(const std::string& path) {
   ASSERT_OK((*log)->Close());
 }
 
-TEST(ReaderMemoryTest, DoesNotGrowWithTheLog) {
+// Reads 62 MiB of records with so much more memory than before.
+void ReadAllWithin(uint64_t segment_bytes, uint64_t bytes) {
   TempDir directory;
   const std::string path = directory.path() + "/log";
-  ASSERT_NO_FATAL_FAILURE(WriteLog(path));
+  ASSERT_NO_FATAL_FAILURE(WriteLog(path, segment_bytes));
   malloc_trim(0);
   const uint64_t before = DataBytes();
   ASSERT_GT(before, 0u);
   struct rlimit unlimited;
   ASSERT_EQ(getrlimit(RLIMIT_DATA, &unlimited), 0);
-  // 62 MiB of records in 15 segments: a buffer of 1 MiB or the largest group, another one while it
-  // grows, and some for lists of segments.
-  const struct rlimit limit = {before + 4 * kMiB, unlimited.rlim_max};
+  const struct rlimit limit = {before + bytes, unlimited.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
   {
     auto reader = Reader::OpenReadOnly(path);
@@ -61,6 +60,17 @@ TEST(ReaderMemoryTest, DoesNotGrowWithTheLog) {
     EXPECT_EQ(read, kRecords);
   }
   ASSERT_EQ(setrlimit(RLIMIT_DATA, &unlimited), 0);
+}
+
+// 15 segments: a buffer of 1 MiB or the largest group, another one while it grows, and some for
+// lists of segments.
+TEST(ReaderMemoryTest, DoesNotGrowWithTheLog) { ReadAllWithin(4 * kMiB, 4 * kMiB); }
+
+// One segment, which is read ahead into memory of its own, by a thread with a stack of 8 MiB.
+TEST(ReaderMemoryTest, DoesNotGrowWithTheSegment) { ReadAllWithin(64 * kMiB, 30 * kMiB); }
+
+TEST(ReaderMemoryTest, WithoutMemoryToReadAheadItReadsAllTheSame) {
+  ReadAllWithin(64 * kMiB, 4 * kMiB);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ class SegmentScannerTest : public ::testing::Test {
  protected:
   // A scanner of these bytes.
   SegmentScanner* Scan(const std::string& bytes, uint64_t salt = HeaderOf(1).salt) {
+    scanner_.reset();  // it has the file
     EXPECT_EQ(fs_.PutFile("/f", bytes), 0);
     EXPECT_EQ(fs_.Open("/f", OpenOptions(), &file_), 0);
     scanner_ = std::make_unique<SegmentScanner>(file_.get(), "/f", salt);
@@ -140,6 +141,100 @@ TEST_F(SegmentScannerTest, GroupsOfAllSizesAreWhole) {
   }
   EXPECT_EQ(digest, image.digest());
   EXPECT_EQ(scanner->bytes_read(), image.end() - kSegmentHeaderBytes) << "some were read twice";
+}
+
+// Of a file that is worth reading ahead: groups that lie across its pieces, and one that is larger
+// than all that is read ahead.
+class LongScanTest : public SegmentScannerTest {
+ protected:
+  static SegmentImage LongImage(uint64_t seed, bool with_giant) {
+    std::mt19937_64 random(seed);
+    SegmentImage image(HeaderOf(1));
+    bool giant = with_giant;
+    while (image.end() < (uint64_t{26} << 20)) {
+      uint64_t largest = random() % 8 == 0 ? uint64_t{3} << 20 : 30000;
+      if (giant && image.end() > (uint64_t{12} << 20)) {
+        largest = uint64_t{9} << 20;
+        image.Group({std::string(largest, 'g')}, 0);
+        giant = false;
+      }
+      image.Group({std::string(random() % largest, static_cast<char>(random()))}, 0);
+    }
+    return image;
+  }
+
+  // Scans all of it; returns the offset of the group that is not good, or the end.
+  static uint64_t ScanAll(SegmentScanner* scanner, const SegmentImage& image, uint64_t* digest) {
+    uint64_t at = kSegmentHeaderBytes;
+    *digest = 0;
+    while (at < image.end()) {
+      Group group;
+      if (MustFind(scanner, at, kNoLimit, &group) != Found::kGroup) return at;
+      if (!scanner->CheckRecords(group).ok()) return at;
+      *digest = ExtendDigest(*digest, group.checksum);
+      at = group.end();
+    }
+    return at;
+  }
+};
+
+TEST_F(LongScanTest, GroupsOfAllSizesAreWhole) {
+  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/false);
+  SegmentScanner* scanner = Scan(image.File());
+  uint64_t digest;
+  EXPECT_EQ(ScanAll(scanner, image, &digest), image.end());
+  EXPECT_EQ(digest, image.digest());
+}
+
+TEST_F(LongScanTest, AGroupThatIsTooLargeToBeReadAheadIsWhole) {
+  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/true);
+  SegmentScanner* scanner = Scan(image.File());
+  uint64_t digest;
+  EXPECT_EQ(ScanAll(scanner, image, &digest), image.end());
+  EXPECT_EQ(digest, image.digest());
+}
+
+TEST_F(LongScanTest, OneBitIsMissedNowhere) {
+  const uint64_t seed = TestSeed();
+  const SegmentImage image = LongImage(seed, /*with_giant=*/false);
+  std::mt19937_64 random(seed);
+  std::string file = image.File();
+  for (int round = 0; round < 3; ++round) {
+    const size_t group = random() % image.groups();
+    const uint64_t end = group + 1 < image.groups() ? image.offset(group + 1) : image.end();
+    // Not the padding behind the last record.
+    const uint64_t bit = (image.offset(group) + random() % (end - image.offset(group) - 8)) * 8;
+    FlipBit(&file, bit);
+    uint64_t digest;
+    EXPECT_EQ(ScanAll(Scan(file), image, &digest), image.offset(group)) << "bit " << bit;
+    FlipBit(&file, bit);
+  }
+}
+
+TEST_F(LongScanTest, AFailedReadIsAnErrorWhereverItIs) {
+  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/false);
+  SegmentScanner* scanner = Scan(image.File());
+  Group group;
+  uint64_t at = kSegmentHeaderBytes;
+  for (; at < image.end() / 2; at = group.end()) {
+    ASSERT_EQ(MustFind(scanner, at, kNoLimit, &group), Found::kGroup);
+  }
+  Fault fault;
+  fault.kind = CallKind::kRead;
+  fault.error = EIO;
+  fault.forever = true;
+  fs_.InjectFault(fault);
+  // What was read already may be had; then there is the error, and no end.
+  for (;;) {
+    absl::StatusOr<Found> found = scanner->ReadGroup(at, kNoLimit, &group);
+    if (!found.ok()) {
+      EXPECT_TRUE(Fails(found, absl::StatusCode::kUnavailable, {"of /f"}));
+      break;
+    }
+    ASSERT_EQ(*found, Found::kGroup);
+    ASSERT_LT(group.end(), image.end());
+    at = group.end();
+  }
 }
 
 TEST_F(SegmentScannerTest, ReadsLittleForOneGroup) {
