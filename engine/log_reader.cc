@@ -35,13 +35,19 @@ class NoWatch : public ReadWatch {
 class SourceReader : public Reader {
  public:
   SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure,
-               std::unique_ptr<ReadWatch> watch, EntryLookup lookup)
+               std::unique_ptr<ReadWatch> watch, EntryLookup lookup, ScanMemory* memory)
       : fs_(fs),
         source_(std::move(source)),
         failure_(std::move(failure)),
         watch_(watch != nullptr ? std::move(watch) : std::make_unique<NoWatch>()),
         lookup_(std::move(lookup)),
-        next_lsn_(from) {}
+        lent_(memory),
+        next_lsn_(from) {
+    if (lent_ != nullptr) memory_ = std::move(*lent_);
+  }
+  ~SourceReader() override {
+    if (lent_ != nullptr) *lent_ = TakeMemory();
+  }
 
   bool Next(Record* record) override {
     for (;;) {
@@ -79,6 +85,15 @@ class SourceReader : public Reader {
   void Cancel() override { watch_->Cancel(); }
 
  private:
+  ScanMemory TakeMemory() {
+    return scanner_ == nullptr ? std::move(memory_) : scanner_->TakeMemory();
+  }
+
+  void LeaveSegment() {
+    memory_ = TakeMemory();
+    scanner_.reset();
+  }
+
   bool InRange() const { return scanner_ != nullptr && next_lsn_ <= range_.last_lsn; }
 
   // Until the source has the next record, which NextGroup() finds in arrived_.
@@ -159,14 +174,13 @@ class SourceReader : public Reader {
       const uint64_t gone = range_.segment.generation;
       absl::StatusOr<std::optional<ReadRange>> again = source_(next_lsn_);
       if (!again.ok()) return Stop(again.status());
-      scanner_.reset();
+      LeaveSegment();
       if (!again->has_value()) return false;
       if ((*again)->segment.generation != gone) return Enter(std::move(**again));
     }
     if (!file.ok()) return Stop(file.status());
-    AlignedBuffer buffer = scanner_ == nullptr ? AlignedBuffer() : scanner_->TakeBuffer();
     scanner_ = std::make_unique<SegmentScanner>(file->get(), range_.segment.path,
-                                                range_.segment.salt, std::move(buffer));
+                                                range_.segment.salt, TakeMemory());
     file_ = std::move(*file);
     GoTo({range_.segment.base_lsn, range_.segment.groups_begin, 0});
     if (lookup_ == nullptr || next_lsn_ == range_.segment.base_lsn) return true;
@@ -194,7 +208,7 @@ class SourceReader : public Reader {
     if (!absl::IsResourceExhausted(status_)) return false;
     status_ = absl::OkStatus();
     cursor_ = RecordCursor();  // its bytes are the scanner's
-    scanner_.reset();
+    LeaveSegment();
     return true;
   }
 
@@ -209,7 +223,9 @@ class SourceReader : public Reader {
   const ReadFailure failure_;
   const std::unique_ptr<ReadWatch> watch_;
   const EntryLookup lookup_;
-  Lsn next_lsn_;  // to be returned
+  ScanMemory* const lent_;
+  ScanMemory memory_;  // while there is no scanner
+  Lsn next_lsn_;       // to be returned
   absl::Status status_;
   bool untold_ = false;  // Wait() has not returned status_ yet, which Next() met
 
@@ -229,9 +245,9 @@ class SourceReader : public Reader {
 
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure, std::unique_ptr<ReadWatch> watch,
-                                        EntryLookup lookup) {
+                                        EntryLookup lookup, ScanMemory* memory) {
   return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
-                                        std::move(watch), std::move(lookup));
+                                        std::move(watch), std::move(lookup), memory);
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {

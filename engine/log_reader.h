@@ -56,11 +56,12 @@ class ReadWatch {
 // at or before it. None: at the first group. What it says need not be right.
 using EntryLookup = std::function<std::optional<IndexEntry>(const SegmentRef&, File* file, Lsn)>;
 
-// A reader that begins at `from`. Without a watch it does not follow.
+// A reader that begins at `from`. Without a watch it does not follow. `memory`, which outlives it,
+// is what it begins with, and gets what it ends with.
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure = nullptr,
                                         std::unique_ptr<ReadWatch> watch = nullptr,
-                                        EntryLookup lookup = nullptr);
+                                        EntryLookup lookup = nullptr, ScanMemory* memory = nullptr);
 
 // For segments of a log that another process may be writing: OutOfRange if that has given one up.
 ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory);

@@ -39,13 +39,17 @@ size_t NonzeroEnd(std::string_view bytes) {
 
 }  // namespace
 
-SegmentScanner::SegmentScanner(File* file, std::string path, uint64_t salt, AlignedBuffer buffer)
-    : file_(file), path_(std::move(path)), salt_(salt), buffer_(std::move(buffer)) {}
+SegmentScanner::SegmentScanner(File* file, std::string path, uint64_t salt, ScanMemory memory)
+    : file_(file),
+      path_(std::move(path)),
+      salt_(salt),
+      memory_(std::move(memory)),
+      may_prefetch_(memory_.may_prefetch) {}
 
-AlignedBuffer SegmentScanner::TakeBuffer() {
+ScanMemory SegmentScanner::TakeMemory() {
   prefetcher_.reset();
   window_bytes_ = 0;
-  return std::move(buffer_);
+  return std::move(memory_);
 }
 
 absl::StatusOr<std::string_view> SegmentScanner::Fetch(uint64_t offset, uint64_t bytes,
@@ -63,10 +67,10 @@ absl::StatusOr<std::string_view> SegmentScanner::Fetch(uint64_t offset, uint64_t
 absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limit) {
   const uint64_t end = window_offset_ + window_bytes_;
   bool goes_on = window_bytes_ > 0 && offset >= window_offset_ && offset <= end;
-  if (goes_on && !has_prefetched_ && bytes_read_ >= kScanBytes &&
-      limit - offset >= kLongScanBytes) {
-    StartPrefetching(offset, limit);
-  }
+  // Who comes with a buffer for that has scanned the segment before.
+  const bool scans = (goes_on && bytes_read_ >= kScanBytes) ||
+                     memory_.buffer.size() >= FilePrefetcher::kMemoryBytes;
+  if (scans && may_prefetch_ && limit - offset >= kLongScanBytes) StartPrefetching(offset, limit);
   if (prefetcher_ != nullptr) {
     if (FillFromPrefetcher(offset, bytes)) return absl::OkStatus();
     goes_on = false;  // the window was in its memory
@@ -80,22 +84,22 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
   const uint64_t wanted = std::min(std::max(bytes, next_read_bytes_), limit - offset);
   // What is there already is not read again.
   const uint64_t kept = goes_on ? end - offset : 0;
-  const char* const from = buffer_.data() + (goes_on ? offset - window_offset_ : 0);
-  if (buffer_.size() < wanted) {
+  const char* const from = memory_.buffer.data() + (goes_on ? offset - window_offset_ : 0);
+  if (memory_.buffer.size() < wanted) {
     // Beyond what is read ahead, groups are large, and all of the buffer is used.
     AlignedBuffer larger = wanted <= kMostReadBytes ? AlignedBuffer(kMostReadBytes)
                                                     : AlignedBuffer(AlignUp(wanted, kHugePageBytes),
                                                                     AlignedBuffer::Pages::kHuge);
     if (kept > 0) std::memcpy(larger.data(), from, kept);
-    buffer_ = std::move(larger);
+    memory_.buffer = std::move(larger);
   } else if (kept > 0) {
-    std::memmove(buffer_.data(), from, kept);
+    std::memmove(memory_.buffer.data(), from, kept);
   }
-  window_ = buffer_.data();
+  window_ = memory_.buffer.data();
   window_offset_ = offset;
   window_bytes_ = kept;
   absl::StatusOr<size_t> got =
-      ReadAt(file_, path_, offset + kept, wanted - kept, buffer_.data() + kept);
+      ReadAt(file_, path_, offset + kept, wanted - kept, memory_.buffer.data() + kept);
   if (!got.ok()) {
     window_bytes_ = 0;
     return got.status();
@@ -106,19 +110,19 @@ absl::Status SegmentScanner::Fill(uint64_t offset, uint64_t bytes, uint64_t limi
 }
 
 void SegmentScanner::StartPrefetching(uint64_t offset, uint64_t limit) {
-  has_prefetched_ = true;
+  may_prefetch_ = false;
   if (!advised_) file_->AdviseSequential();
   advised_ = true;
-  if (buffer_.size() < FilePrefetcher::kMemoryBytes) {
+  if (memory_.buffer.size() < FilePrefetcher::kMemoryBytes) {
     try {
-      buffer_ = AlignedBuffer(AlignUp(FilePrefetcher::kMemoryBytes, kHugePageBytes),
-                              AlignedBuffer::Pages::kHuge);
+      memory_.buffer = AlignedBuffer(AlignUp(FilePrefetcher::kMemoryBytes, kHugePageBytes),
+                                     AlignedBuffer::Pages::kHuge);
     } catch (const std::bad_alloc&) {
       return;  // it goes without
     }
   }
   prefetcher_ = std::make_unique<FilePrefetcher>(file_, path_, AlignDown(offset, kBlockBytes),
-                                                 limit, buffer_.data());
+                                                 limit, memory_.buffer.data());
 }
 
 bool SegmentScanner::FillFromPrefetcher(uint64_t offset, uint64_t bytes) {

@@ -36,12 +36,18 @@ struct Remnants {
   uint64_t nonzero_end = 0;
 };
 
+// What one scanner leaves to the next.
+struct ScanMemory {
+  AlignedBuffer buffer;
+  // False where as many scan at once as there are processors: a long scan reads ahead otherwise.
+  bool may_prefetch = true;
+};
+
 // Thread-compatible. `file` is not owned, and outlives this.
 class SegmentScanner {
  public:
-  // `buffer`: that of a scanner before, to go on with.
-  SegmentScanner(File* file, std::string path, uint64_t salt,
-                 AlignedBuffer buffer = AlignedBuffer());
+  // `memory`: that of a scanner before, to go on with.
+  SegmentScanner(File* file, std::string path, uint64_t salt, ScanMemory memory = ScanMemory());
 
   enum class Found {
     kGroup,     // header valid, all its bytes are there; records not yet checked
@@ -63,7 +69,7 @@ class SegmentScanner {
   // Bytes read from the file so far.
   uint64_t bytes_read() const { return bytes_read_; }
   // For the next scanner; this one is done.
-  AlignedBuffer TakeBuffer();
+  ScanMemory TakeMemory();
 
  private:
   // Makes [offset, offset + bytes) available if it lies below limit; the view is shorter at the
@@ -72,23 +78,22 @@ class SegmentScanner {
   // Reads so that the buffer begins at `offset` and has `bytes` of the file, or all to its end.
   absl::Status Fill(uint64_t offset, uint64_t bytes, uint64_t limit);
   void StartPrefetching(uint64_t offset, uint64_t limit);
-  // False if prefetcher_ does not have that; it is gone then, and what was in buffer_.
+  // False if prefetcher_ does not have that; it is gone then, and what was in memory_.
   bool FillFromPrefetcher(uint64_t offset, uint64_t bytes);
 
   File* const file_;
   const std::string path_;
   const uint64_t salt_;
-  AlignedBuffer buffer_;
-  // Somewhere in buffer_: [window_offset_, window_offset_ + window_bytes_) of the file.
+  ScanMemory memory_;
+  bool may_prefetch_;  // from here on; not a second time
+  // Somewhere in memory_: [window_offset_, window_offset_ + window_bytes_) of the file.
   const char* window_ = nullptr;
   uint64_t window_offset_ = 0;
   uint64_t window_bytes_ = 0;
   uint64_t next_read_bytes_ = 0;
   bool advised_ = false;
   uint64_t bytes_read_ = 0;
-  // In buffer_, while it is of use; not begun a second time.
-  std::unique_ptr<FilePrefetcher> prefetcher_;
-  bool has_prefetched_ = false;
+  std::unique_ptr<FilePrefetcher> prefetcher_;  // in memory_, while it is of use
 };
 
 }  // namespace seawall

@@ -33,6 +33,8 @@ class Verification {
 
   // Takes one segment after the other, until there are none or one has failed.
   void Run() {
+    ScanMemory memory;
+    memory.may_prefetch = options_.jobs == 1;
     for (;;) {
       size_t next;
       {
@@ -41,7 +43,7 @@ class Verification {
         if (next_ >= std::min(segments_.size(), failed_at_)) return;
         next = next_++;
       }
-      Check(next);
+      Check(next, &memory);
     }
   }
 
@@ -61,10 +63,11 @@ class Verification {
     return segment.end - std::min(segment.end, segment.groups_begin);
   }
 
-  void Check(size_t index) {
+  void Check(size_t index, ScanMemory* memory) {
     const SegmentRef& segment = segments_[index];
     std::unique_ptr<Reader> reader = NewSourceReader(fs_, FixedSource({segment}), segment.base_lsn,
-                                                     GivenUpSince(fs_, directory_));
+                                                     GivenUpSince(fs_, directory_),
+                                                     /*watch=*/nullptr, /*lookup=*/nullptr, memory);
     Record record;
     uint64_t count = 0, unreported = 0, reported = 0;
     while (reader->Next(&record)) {

@@ -50,11 +50,13 @@ class Collector : public SegmentVisitor {
 // Hands segments to threads and what they found, in order, to the one that asks.
 class InOrder {
  public:
-  InOrder(const LogView& view, CheckProgress* progress) : view_(view), progress_(progress) {}
+  InOrder(const LogView& view, CheckProgress* progress, bool among_others)
+      : view_(view), progress_(progress), among_others_(among_others) {}
 
   // A thread's work.
   void Work() {
-    AlignedBuffer buffer;
+    ScanMemory memory;
+    memory.may_prefetch = !among_others_;
     for (;;) {
       size_t index;
       {
@@ -62,7 +64,7 @@ class InOrder {
         if (stop_ || next_ == view_.segments.size()) return;
         index = next_++;
       }
-      SegmentFindings findings = CheckSegment(view_, view_.segments[index], &buffer, progress_);
+      SegmentFindings findings = CheckSegment(view_, view_.segments[index], &memory, progress_);
       const std::lock_guard<std::mutex> lock(mutex_);
       found_.emplace(index, std::move(findings));
       changed_.notify_one();
@@ -92,7 +94,8 @@ class InOrder {
  private:
   const LogView& view_;
   CheckProgress* const progress_;
-  std::mutex mutex_;  // guards all below
+  const bool among_others_;  // several threads work
+  std::mutex mutex_;         // guards all below
   std::condition_variable changed_;
   std::map<size_t, SegmentFindings> found_;
   size_t next_ = 0;
@@ -101,16 +104,16 @@ class InOrder {
 
 }  // namespace
 
-SegmentFindings CheckSegment(const LogView& view, const SegmentRef& segment, AlignedBuffer* buffer,
+SegmentFindings CheckSegment(const LogView& view, const SegmentRef& segment, ScanMemory* memory,
                              CheckProgress* progress) {
   SegmentFindings findings;
   Collector collector(&findings, progress);
   const CopyChecker copies(view, [&](const Problem& problem) { collector.OnProblem(problem); });
   findings.status = copies.CheckHeader(segment);
   if (!findings.status.ok()) return findings;
-  SegmentWalk walk(view.directory, segment, &collector, std::move(*buffer));
+  SegmentWalk walk(view.directory, segment, &collector, std::move(*memory));
   const absl::StatusOr<WalkEnd> end = walk.Run();
-  *buffer = walk.TakeBuffer();
+  *memory = walk.TakeMemory();
   if (absl::IsUnavailable(end.status())) {
     collector.OnProblem({segment.path, 0, "a file that can be read",
                          std::string(end.status().message()),
@@ -126,7 +129,7 @@ SegmentFindings CheckSegment(const LogView& view, const SegmentRef& segment, Ali
 void CheckSegments(const LogView& view, size_t jobs, CheckProgress* progress,
                    const std::function<bool(const SegmentRef&, const SegmentFindings&)>& told,
                    const std::function<void()>& wait) {
-  InOrder work(view, progress);
+  InOrder work(view, progress, /*among_others=*/jobs > 1);
   std::vector<std::thread> threads;
   while (threads.size() < std::min(jobs, view.segments.size())) {
     try {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/file_io.h"
 #include "engine/segment.h"
+#include "engine/segment_scanner.h"
 #include "tools/log_view.h"
 
 namespace seawall {
@@ -34,8 +34,8 @@ struct CheckProgress {
   std::atomic<uint64_t> bytes{0};
 };
 
-// Both copies of the header, every group and record, the end. `buffer`: to go on with.
-SegmentFindings CheckSegment(const LogView& view, const SegmentRef& segment, AlignedBuffer* buffer,
+// Both copies of the header, every group and record, the end. `memory`: to go on with.
+SegmentFindings CheckSegment(const LogView& view, const SegmentRef& segment, ScanMemory* memory,
                              CheckProgress* progress);
 
 // Checks all segments of the view on `jobs` threads of its own. On this thread, `told` gets what

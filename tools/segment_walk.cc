@@ -10,11 +10,11 @@
 namespace seawall {
 
 SegmentWalk::SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor,
-                         AlignedBuffer buffer)
+                         ScanMemory memory)
     : directory_(std::move(directory)),
       segment_(std::move(segment)),
       visitor_(visitor),
-      buffer_(std::move(buffer)),
+      memory_(std::move(memory)),
       at_(segment_.groups_begin),
       next_lsn_(segment_.base_lsn) {}
 
@@ -33,11 +33,11 @@ absl::Status SegmentWalk::Open() {
 // Nothing that was read before is used.
 void SegmentWalk::ReadAgain() {
   scanner_ =
-      std::make_unique<SegmentScanner>(file_.get(), segment_.path, segment_.salt, TakeBuffer());
+      std::make_unique<SegmentScanner>(file_.get(), segment_.path, segment_.salt, TakeMemory());
 }
 
-AlignedBuffer SegmentWalk::TakeBuffer() {
-  return scanner_ == nullptr ? std::move(buffer_) : scanner_->TakeBuffer();
+ScanMemory SegmentWalk::TakeMemory() {
+  return scanner_ == nullptr ? std::move(memory_) : scanner_->TakeMemory();
 }
 
 absl::StatusOr<WalkEnd> SegmentWalk::Run() {

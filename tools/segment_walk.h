@@ -45,16 +45,16 @@ enum class WalkEnd {
 // any. Fails when the file cannot be read; damage goes to the visitor.
 class SegmentWalk {
  public:
-  // `buffer`: that of a walk before, to go on with.
+  // `memory`: that of a walk before, to go on with.
   SegmentWalk(std::string directory, SegmentRef segment, SegmentVisitor* visitor,
-              AlignedBuffer buffer = AlignedBuffer());
+              ScanMemory memory = ScanMemory());
 
   absl::StatusOr<WalkEnd> Run();
 
   // The record behind the last one that was passed, damaged ones included.
   Lsn next_lsn() const { return next_lsn_; }
   // For the next walk; this one is done.
-  AlignedBuffer TakeBuffer();
+  ScanMemory TakeMemory();
 
  private:
   enum class Step { kNext, kStopped, kLeft, kEnd };
@@ -72,7 +72,7 @@ class SegmentWalk {
   const std::string directory_;
   const SegmentRef segment_;
   SegmentVisitor* const visitor_;
-  AlignedBuffer buffer_;  // until there is a scanner
+  ScanMemory memory_;  // until there is a scanner
 
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;
