@@ -202,7 +202,7 @@ absl::StatusOr<std::unique_ptr<SegmentIndex>> ScanSegmentIndex(File* file,
     NoteIn(index.get(), next, group, segment.salt);
     next = {group.header.last_lsn() + 1, group.end(), ExtendDigest(next.digest, group.checksum)};
   }
-  if (!(next == IndexEntry{segment.last_lsn + 1, segment.end, segment.digest})) {
+  if (!segment.EndsAt(next.first_lsn, next.offset, next.digest)) {
     return DamageStatus(segment.path, next.offset,
                         absl::StrCat("expected the segment to end with record ", segment.last_lsn));
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <iterator>
 #include <utility>
 
@@ -153,9 +152,7 @@ class SourceReader : public Reader {
   bool EndsAsSealed() {
     const SegmentRef& segment = range_.segment;
     if (!segment.sealed() || expected_ <= segment.last_lsn) return true;
-    if (expected_ == segment.last_lsn + 1 && at_ == segment.end && digest_ == segment.digest) {
-      return true;
-    }
+    if (segment.EndsAt(expected_, at_, digest_)) return true;
     if (BeginAgain()) return NextGroup();
     return Stop(DamageStatus(
         segment.path, group_.offset,

@@ -63,6 +63,10 @@ struct SegmentRef {
   uint64_t groups_begin = kSegmentHeaderBytes;
 
   bool sealed() const { return last_lsn != ~Lsn{0}; }
+  // Whether a sealed segment, read up to `offset`, ends there as its successor says.
+  bool EndsAt(Lsn next_lsn, uint64_t offset, uint64_t digest_of_groups) const {
+    return next_lsn == last_lsn + 1 && offset == end && digest_of_groups == digest;
+  }
 };
 
 // A file that is being written, or prepared for that.

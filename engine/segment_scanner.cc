@@ -5,8 +5,6 @@
 #include <new>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-
 namespace seawall {
 namespace {
 

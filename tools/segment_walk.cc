@@ -1,6 +1,5 @@
 #include "tools/segment_walk.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -167,9 +166,7 @@ absl::StatusOr<bool> SegmentWalk::FindGroup(uint64_t from) {
 
 // What the successor's header, or the control file, says of this segment's end.
 SegmentWalk::Step SegmentWalk::CheckEnd() {
-  const bool as_stated =
-      next_lsn_ == segment_.last_lsn + 1 && at_ == segment_.end && digest_ == segment_.digest;
-  if (as_stated) return Step::kEnd;
+  if (segment_.EndsAt(next_lsn_, at_, digest_)) return Step::kEnd;
   if (LeftTheLog(directory_, segment_)) return Step::kLeft;
   Problem problem;
   problem.path = segment_.path;
