@@ -179,19 +179,12 @@ class LongScanTest : public SegmentScannerTest {
 };
 
 TEST_F(LongScanTest, GroupsOfAllSizesAreWhole) {
-  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/false);
-  SegmentScanner* scanner = Scan(image.File());
-  uint64_t digest;
-  EXPECT_EQ(ScanAll(scanner, image, &digest), image.end());
-  EXPECT_EQ(digest, image.digest());
-}
-
-TEST_F(LongScanTest, AGroupThatIsTooLargeToBeReadAheadIsWhole) {
-  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/true);
-  SegmentScanner* scanner = Scan(image.File());
-  uint64_t digest;
-  EXPECT_EQ(ScanAll(scanner, image, &digest), image.end());
-  EXPECT_EQ(digest, image.digest());
+  for (const bool with_giant : {false, true}) {
+    const SegmentImage image = LongImage(TestSeed(), with_giant);
+    uint64_t digest;
+    EXPECT_EQ(ScanAll(Scan(image.File()), image, &digest), image.end());
+    EXPECT_EQ(digest, image.digest());
+  }
 }
 
 TEST_F(LongScanTest, OneBitIsMissedNowhere) {
