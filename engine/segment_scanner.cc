@@ -130,7 +130,8 @@ bool SegmentScanner::FillFromPrefetcher(uint64_t offset, uint64_t bytes) {
     window_bytes_ = 0;
     return false;
   }
-  bytes_read_ += offset + got.size() - std::max(offset, window_offset_ + window_bytes_);
+  const bool goes_on = offset >= window_offset_ && offset < window_offset_ + window_bytes_;
+  bytes_read_ += got.size() - (goes_on ? window_offset_ + window_bytes_ - offset : 0);
   window_ = got.data();
   window_offset_ = offset;
   window_bytes_ = got.size();

@@ -187,6 +187,26 @@ TEST_F(LongScanTest, GroupsOfAllSizesAreWhole) {
   }
 }
 
+// What lies behind the limit, where a live writer may be writing, is not read ahead.
+TEST_F(LongScanTest, FollowsAFileThatGrows) {
+  const SegmentImage image = LongImage(TestSeed(), /*with_giant=*/false);
+  size_t middle = 0;
+  while (image.offset(middle) < (uint64_t{20} << 20)) ++middle;
+  const uint64_t limit = image.offset(middle);
+  const std::string file = image.File();
+  SegmentScanner* scanner = Scan(file.substr(0, limit) + std::string(file.size() - limit, '\0'));
+  Group group;
+  uint64_t at = kSegmentHeaderBytes;
+  for (; at < limit; at = group.end()) {
+    ASSERT_EQ(MustFind(scanner, at, limit, &group), Found::kGroup);
+  }
+  ASSERT_EQ(fs_.PutBytes("/f", limit, file.substr(limit)), 0);
+  for (; at < image.end(); at = group.end()) {
+    ASSERT_EQ(MustFind(scanner, at, image.end(), &group), Found::kGroup) << "offset " << at;
+    ASSERT_OK(scanner->CheckRecords(group));
+  }
+}
+
 TEST_F(LongScanTest, OneBitIsMissedNowhere) {
   const uint64_t seed = TestSeed();
   const SegmentImage image = LongImage(seed, /*with_giant=*/false);

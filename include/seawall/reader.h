@@ -31,10 +31,12 @@ enum class ReadLimit {
 // gets OutOfRange when it goes on to a segment that is gone.
 //
 // Memory: one read buffer of 1 MiB, or of the largest group of the log if that is more (a group has
-// at most Options::buffer_bytes of its writer). A reader that has 16 MiB or more of a segment
-// before it takes a buffer of 16 MiB and, while it is in that segment, a thread that reads ahead;
-// where there is no such memory, or no thread, it reads without. Thread-compatible: one thread at a
-// time uses a reader, but any may call Cancel() meanwhile; different readers are independent.
+// at most Options::buffer_bytes of its writer). A reader with 16 MiB or more of a segment before it
+// takes a buffer of 16 MiB, which it keeps, and a thread that reads ahead while it is in that
+// segment; where there is no such memory, or no thread, it reads without.
+//
+// Thread-compatible: one thread at a time uses a reader, but any may call Cancel() meanwhile;
+// different readers are independent.
 class Reader {
  public:
   virtual ~Reader() = default;
