@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +10,20 @@
 #include "engine/file_io.h"
 
 namespace seawall {
+namespace {
+
+// How much could be read. Why it is less, who reads that without a prefetcher is told. (The status
+// of a failure takes memory, and on a thread of its own nobody would catch it.)
+size_t ReadSome(File* file, const std::string& path, uint64_t offset, size_t bytes, char* to) {
+  try {
+    const absl::StatusOr<size_t> got = ReadAt(file, path, offset, bytes, to);
+    return got.ok() ? *got : 0;
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+}
+
+}  // namespace
 
 FilePrefetcher::FilePrefetcher(File* file, std::string path, uint64_t from, uint64_t limit,
                                char* memory)
@@ -46,10 +61,8 @@ void FilePrefetcher::ReadNext() {
   const uint64_t begin = BeginOf(piece);
   const uint64_t bytes = std::min(kPieceBytes, limit_ - begin);
   mutex_.Unlock();
-  const absl::StatusOr<size_t> got =
-      ReadAt(file_, path_, begin, bytes, ring_ + piece % kSlots * kPieceBytes);
+  const uint64_t read = ReadSome(file_, path_, begin, bytes, ring_ + piece % kSlots * kPieceBytes);
   mutex_.Lock();
-  const uint64_t read = got.ok() ? *got : 0;
   if (read < bytes) end_ = std::min(end_, begin + read);
   in_slot_[piece % kSlots] = piece + 1;
   arrived_.NotifyOne();
