@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/cursor_area.h"
 #include "engine/file_io.h"
 
 namespace seawall {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/cursor_table.h"
 #include "seawall/cursor.h"
 #include "seawall/types.h"

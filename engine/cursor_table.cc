@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/checksum.h"
-#include "engine/file_io.h"
 #include "engine/little_endian.h"
 
 namespace seawall {
@@ -89,22 +88,6 @@ bool DecodeCursorSlot(const char* slot, uint64_t salt, uint64_t file_offset, Cur
     table->cursors.push_back(std::move(cursor));
   }
   return true;
-}
-
-absl::StatusOr<std::optional<CursorTable>> ReadCursorArea(File* file, const std::string& path,
-                                                          uint64_t salt) {
-  std::string area(kCursorAreaBytes, '\0');
-  absl::StatusOr<size_t> got = ReadAt(file, path, kSegmentHeaderBytes, area.size(), area.data());
-  if (!got.ok()) return got.status();
-  std::optional<CursorTable> newest;
-  for (uint64_t at = 0; at < area.size(); at += kCursorSlotBytes) {
-    CursorTable table;
-    if (DecodeCursorSlot(area.data() + at, salt, kSegmentHeaderBytes + at, &table) &&
-        (!newest.has_value() || table.sequence > newest->sequence)) {
-      newest = std::move(table);
-    }
-  }
-  return newest;
 }
 
 }  // namespace seawall

@@ -5,14 +5,12 @@
 #define SEAWALL_ENGINE_CURSOR_TABLE_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "engine/format.h"
 #include "seawall/cursor.h"
-#include "seawall/file_system.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -51,10 +49,6 @@ void EncodeCursorArea(CursorTable table, uint64_t salt, char* area);
 
 // True iff `slot` is a slot of the segment with this salt, at this offset.
 bool DecodeCursorSlot(const char* slot, uint64_t salt, uint64_t file_offset, CursorTable* table);
-
-// The newer one of the tables in a segment that has slots; an empty optional if neither is valid.
-absl::StatusOr<std::optional<CursorTable>> ReadCursorArea(File* file, const std::string& path,
-                                                          uint64_t salt);
 
 }  // namespace seawall
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/file_names.h"
 
 namespace seawall {
 namespace {

@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
-#include "engine/format.h"
+#include "engine/align.h"
 
 namespace seawall {
 namespace {
@@ -113,6 +113,18 @@ absl::Status SyncDirectory(FileSystem* fs, const std::string& directory) {
   int error = fs->SyncDirectory(directory);
   if (error == 0) return absl::OkStatus();
   return ErrnoStatus(error, "fsync directory", directory);
+}
+
+absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
+                         const std::vector<std::string>& names) {
+  absl::Status status;
+  for (const std::string& name : names) {
+    std::string path = JoinPath(directory, name);
+    int error = fs->Unlink(path);
+    if (error != 0 && error != ENOENT) status.Update(ErrnoStatus(error, "unlink", path));
+  }
+  if (!names.empty()) status.Update(SyncDirectory(fs, directory));
+  return status;
 }
 
 absl::Status WriteZeros(File* file, const std::string& path, uint64_t from, uint64_t to) {

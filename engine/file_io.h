@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,6 +40,11 @@ absl::Status WriteAt(File* file, const std::string& path, uint64_t offset, std::
 absl::Status SyncFile(File* file, const std::string& path, File::SyncKind kind);
 
 absl::Status SyncDirectory(FileSystem* fs, const std::string& directory);
+
+// Removes files by name and makes that durable; of those that cannot be removed the first is told,
+// when the others are gone.
+absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
+                         const std::vector<std::string>& names);
 
 // Writes zeros over [from, to), in writes of at most 128 KiB; all are multiples of 4096.
 absl::Status WriteZeros(File* file, const std::string& path, uint64_t from, uint64_t to);

@@ -11,12 +11,12 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/align.h"
 #include "seawall/types.h"
 
 namespace seawall {
 
 inline constexpr uint32_t kFormatVersion = 1;
-inline constexpr uint64_t kBlockBytes = 4096;          // unit of every write, and of a header
 inline constexpr uint64_t kSegmentHeaderBytes = 4096;  // groups begin here, or behind the cursors
 inline constexpr uint64_t kHeaderCopyOffset = 3584;    // the last sector of the header block
 inline constexpr uint64_t kCursorSlotBytes = 4096;
@@ -34,11 +34,6 @@ inline constexpr uint64_t kMaxNumber = uint64_t{1} << 53;
 
 using LogId = std::array<uint64_t, 2>;
 std::string LogIdToString(const LogId& id);
-
-constexpr uint64_t AlignDown(uint64_t value, uint64_t unit) { return value / unit * unit; }
-constexpr uint64_t AlignUp(uint64_t value, uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
 
 // ---- Segment header: one block, twice in it (first and last sector).
 

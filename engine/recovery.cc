@@ -1,23 +1,11 @@
 #include "engine/recovery.h"
 
-#include <cerrno>
 #include <utility>
 
 #include "engine/file_io.h"
+#include "engine/random.h"
 
 namespace seawall {
-
-absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
-                         const std::vector<std::string>& names) {
-  absl::Status status;
-  for (const std::string& name : names) {
-    std::string path = JoinPath(directory, name);
-    int error = fs->Unlink(path);
-    if (error != 0 && error != ENOENT) status.Update(ErrnoStatus(error, "unlink", path));
-  }
-  if (!names.empty()) status.Update(SyncDirectory(fs, directory));
-  return status;
-}
 
 namespace {
 
@@ -66,17 +54,6 @@ absl::Status WriteControl(FileSystem* fs, const std::string& directory, const Re
 }
 
 }  // namespace
-
-SegmentRef RefOf(const WritableSegment& segment) {
-  SegmentRef ref;
-  ref.path = segment.path;
-  ref.generation = segment.header.generation;
-  ref.salt = segment.header.salt;
-  ref.base_lsn = segment.header.base_lsn;
-  ref.index = segment.index;
-  ref.groups_begin = segment.header.groups_begin();
-  return ref;
-}
 
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
                                            const Options& options, RecoveryPlan* plan) {

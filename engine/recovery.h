@@ -28,19 +28,11 @@ struct RecoveredLog {
   CursorTable cursors;  // in both slots of the fresh segment, if it has slots
 };
 
-// What readers need to know of a segment that is being written.
-SegmentRef RefOf(const WritableSegment& segment);
-
 // Creates the log, or begins a fresh segment behind what the plan retains; then writes CONTROL and
 // removes the garbage. The directory exists and is locked. Fills in the rest of plan->report, takes
 // plan->segments.
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
                                            const Options& options, RecoveryPlan* plan);
-
-// Removes files by name and makes that durable; of those that cannot be removed the first is told,
-// when the others are gone.
-absl::Status RemoveFiles(FileSystem* fs, const std::string& directory,
-                         const std::vector<std::string>& names);
 
 }  // namespace seawall
 

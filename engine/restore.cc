@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/cursor_area.h"
 #include "engine/cursor_table.h"
 #include "engine/file_io.h"
 #include "engine/log_copy.h"

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "absl/strings/str_cat.h"
+#include "engine/random.h"
 #include "engine/segment_scanner.h"
 
 namespace seawall {
 namespace {
 
-constexpr char kSuffix[] = ".seg";
-constexpr size_t kDigits = 16;
 constexpr uint64_t kFirstStepBytes = uint64_t{256} << 10;
 constexpr uint64_t kLargestStepBytes = uint64_t{16} << 20;
 
@@ -202,23 +200,6 @@ absl::Status FillFresh(FileSystem* fs, const std::string& directory, const Optio
 
 }  // namespace
 
-std::string SegmentName(uint64_t generation) {
-  return absl::StrCat(absl::Dec(generation, absl::kZeroPad16), kSuffix);
-}
-
-std::optional<uint64_t> ParseSegmentName(const std::string& name) {
-  if (name.size() != kDigits + sizeof(kSuffix) - 1 ||
-      name.compare(kDigits, std::string::npos, kSuffix) != 0) {
-    return std::nullopt;
-  }
-  uint64_t generation = 0;  // of 16 digits: it fits
-  for (size_t i = 0; i < kDigits; ++i) {
-    if (name[i] < '0' || name[i] > '9') return std::nullopt;
-    generation = 10 * generation + static_cast<uint64_t>(name[i] - '0');
-  }
-  return generation < kMaxNumber ? std::optional<uint64_t>(generation) : std::nullopt;
-}
-
 OpenOptions WriteOpenOptions(const Options& options) {
   OpenOptions open;
   open.write = true;
@@ -231,6 +212,17 @@ OpenOptions WriteOpenOptions(const Options& options) {
 uint64_t NextAllocation(uint64_t bytes, const Options& options) {
   uint64_t step = std::min(std::max(bytes, kFirstStepBytes), kLargestStepBytes);
   return std::min(AlignUp(bytes + step, kBlockBytes), options.segment_bytes);
+}
+
+SegmentRef RefOf(const WritableSegment& segment) {
+  SegmentRef ref;
+  ref.path = segment.path;
+  ref.generation = segment.header.generation;
+  ref.salt = segment.header.salt;
+  ref.base_lsn = segment.header.base_lsn;
+  ref.index = segment.index;
+  ref.groups_begin = segment.header.groups_begin();
+  return ref;
 }
 
 absl::StatusOr<std::unique_ptr<WritableSegment>> CreateSpare(
@@ -310,11 +302,6 @@ absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
   status = SyncFile(segment->file.get(), segment->path, SyncKindOf(options));
   if (!status.ok()) return status;
   return segment;
-}
-
-uint64_t RandomU64() {
-  std::random_device device;
-  return uint64_t{device()} << 32 | device();
 }
 
 }  // namespace seawall

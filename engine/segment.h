@@ -12,20 +12,12 @@
 #include "absl/status/statusor.h"
 #include "engine/cursor_table.h"
 #include "engine/file_io.h"
+#include "engine/file_names.h"
 #include "engine/format.h"
 #include "engine/segment_index.h"
 #include "seawall/options.h"
 
 namespace seawall {
-
-inline constexpr char kControlName[] = "CONTROL";
-inline constexpr char kControlTemporaryName[] = "CONTROL.new";
-inline constexpr char kLockName[] = "LOCK";
-inline constexpr char kWatermarkName[] = "WATERMARK";
-
-// "0000000000000042.seg": decimal, so that names sort as generations do.
-std::string SegmentName(uint64_t generation);
-std::optional<uint64_t> ParseSegmentName(const std::string& name);
 
 // How segments are opened for writing.
 OpenOptions WriteOpenOptions(const Options& options);
@@ -81,6 +73,9 @@ struct WritableSegment {
   std::shared_ptr<SegmentIndex> index = std::make_shared<SegmentIndex>();
 };
 
+// What readers need to know of a segment that is being written.
+SegmentRef RefOf(const WritableSegment& segment);
+
 // Creates the file of a segment: its first zeros, a spare's header, synced. The directory entry
 // is not durable yet. On failure the file is removed again, as far as that works.
 absl::StatusOr<std::unique_ptr<WritableSegment>> CreateSpare(
@@ -125,9 +120,6 @@ absl::Status CommitFresh(const Options& options, const FreshSegment& fresh);
 absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
     FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
     const std::string& old_path, uint64_t generation, uint64_t* allocated_bytes);
-
-// From the operating system's random numbers.
-uint64_t RandomU64();
 
 }  // namespace seawall
 

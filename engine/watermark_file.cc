@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/random.h"
 #include "engine/segment.h"
 
 namespace seawall {
