@@ -50,9 +50,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "engine/checksum.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
+#include "engine/format/checksum.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"
 

@@ -56,7 +56,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "seawall/log.h"
 #include "tests/forwarding_file_system.h"
 

@@ -27,7 +27,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "seawall/log.h"
 
 ABSL_FLAG(std::string, dir, "", "a directory on the disk to be measured; the current one if empty");

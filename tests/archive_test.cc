@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/archiver.h"
-#include "engine/segment.h"
+#include "engine/copy/archiver.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/backup.h"
 #include "seawall/log.h"

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -43,7 +43,7 @@ class CallbackTest : public ::testing::Test {
 };
 
 // The leader is in its sync, both buffers are full, and the thread that would write them is the
-// one that waits for room. Found by engine/commit_protocol.pml.
+// one that waits for room. Found by engine/commit/model/commit_protocol.pml.
 TEST_F(CallbackTest, ACallbackMayAppendWhileAllBuffersAreFull) {
   Open();
   Event in_callback, buffers_full, done;
@@ -142,7 +142,7 @@ TEST_F(CallbackTest, ATruncationEndsTheWaitForWhatItCuts) {
                                        {30, absl::StatusCode::kOk}}));
 }
 
-// The same for those who wait. Found by engine/commit_protocol.pml.
+// The same for those who wait. Found by engine/commit/model/commit_protocol.pml.
 TEST_F(CallbackTest, ATruncationEndsTheWaitOfAThreadForWhatItCuts) {
   constexpr uint32_t kWaiters = 8;
   ASSERT_NO_FATAL_FAILURE(Open());

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks engine/commit_protocol.pml and engine/round_words.pml with spin: every state of a few small
+# Checks engine/commit/model/commit_protocol.pml and engine/commit/model/round_words.pml with spin: every state of a few small
 # worlds, and that each of a few breakages of the protocols is found. Needs spin and a C compiler. Prints the number of states;
 # the last line is "N passed, N failed". `./tools/test model` runs it.
 set -uo pipefail

@@ -1,9 +1,9 @@
 // The CONTROL file: whatever happens to one slot, another one is as good or nearly so.
-#include "engine/control_file.h"
+#include "engine/segments/control_file.h"
 
 #include <cerrno>
 
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/test_util.h"

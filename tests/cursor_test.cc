@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/cursor_table.h"
-#include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/format/cursor_table.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -5,7 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 
 namespace seawall {
 namespace {

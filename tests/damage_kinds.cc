@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "tests/seed.h"
 
 namespace seawall {

@@ -5,8 +5,8 @@
 #include <thread>
 #include <utility>
 
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "tests/seed.h"
 

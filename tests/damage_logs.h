@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/crash_model.h"

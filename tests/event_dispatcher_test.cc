@@ -1,4 +1,4 @@
-#include "engine/event_dispatcher.h"
+#include "engine/metrics/event_dispatcher.h"
 
 #include <chrono>
 #include <mutex>

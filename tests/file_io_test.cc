@@ -1,5 +1,5 @@
 // System calls made whole. A kernel that is played by a script says what production rarely does.
-#include "engine/file_io.h"
+#include "engine/io/file_io.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "gtest/gtest.h"
 #include "tests/test_util.h"
 

@@ -1,6 +1,6 @@
 // Reading ahead of who goes through a file: each byte is the file's, in whatever steps and however
 // the two threads take turns, and what cannot be had is not made up.
-#include "engine/file_prefetcher.h"
+#include "engine/io/file_prefetcher.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <thread>
 
-#include "engine/file_io.h"
+#include "engine/io/file_io.h"
 #include "gtest/gtest.h"
 #include "tests/seed.h"
 

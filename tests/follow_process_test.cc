@@ -17,10 +17,10 @@
 #include <thread>
 #include <utility>
 
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/segment.h"
-#include "engine/watermark_file.h"
+#include "engine/follow/watermark_file.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/forwarding_file_system.h"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/watermark_watch.h"
+#include "engine/commit/watermark_watch.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Decodes a log's directory by engine/FORMAT.md alone, and shares no code with the engine.
+"""Decodes a log's directory by engine/format/FORMAT.md alone, and shares no code with the engine.
 
   tests/format_decode.py DIRECTORY
 

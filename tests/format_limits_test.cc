@@ -2,7 +2,7 @@
 // out of range.
 #include <string>
 
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "gtest/gtest.h"
 #include "tests/format_samples.h"
 #include "tests/test_util.h"

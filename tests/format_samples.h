@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "engine/checksum.h"
-#include "engine/format.h"
+#include "engine/format/checksum.h"
+#include "engine/format/format.h"
 
 namespace seawall {
 

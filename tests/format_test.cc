@@ -1,10 +1,10 @@
 // The bytes on disk, as FORMAT.md specifies them. The golden bytes are the format: when one of
 // them has to be changed, kFormatVersion has to be, too.
-#include "engine/format.h"
+#include "engine/format/format.h"
 
 #include <string>
 
-#include "engine/checksum.h"
+#include "engine/format/checksum.h"
 #include "gtest/gtest.h"
 #include "tests/format_samples.h"
 #include "tests/seed.h"

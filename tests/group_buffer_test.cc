@@ -1,6 +1,6 @@
 // Reserving without a lock. Under ThreadSanitizer this shows, too, that the leader sees all copies
 // and that nobody reads what belongs to the next group.
-#include "engine/group_buffer.h"
+#include "engine/commit/group_buffer.h"
 
 #include <atomic>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "engine/histogram.h"
+#include "engine/metrics/histogram.h"
 
 #include <algorithm>
 #include <cmath>

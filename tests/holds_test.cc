@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "engine/retention.h"
+#include "engine/store/retention.h"
 #include "gtest/gtest.h"
 #include "tests/forwarding_file_system.h"
 #include "tests/store_test_util.h"

@@ -74,7 +74,8 @@ real_archive() {
   local unit members
   [[ "$(head -c 7 "$prefix/lib/libseawall.a")" == '!<arch>' ]] || return 1  # thin: !<thin>
   members="$(ar t "$prefix/lib/libseawall.a")" || return 1
-  for unit in engine/*.cc; do
+  for unit in engine/*/*.cc; do
+    [[ "$unit" != engine/testing/* ]] || continue
     unit="$(basename "$unit" .cc)"
     grep -qE "^$unit(\.pic)?\.o$" <<<"$members" || { echo "no $unit"; return 1; }
   done

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/index_file.h"
-#include "engine/segment_scanner.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/index_file.h"
+#include "engine/segments/segment_scanner.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/event.h"

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/file_system.h"
 #include "seawall/log.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment.h"
 #include "tests/test_util.h"
 
 namespace seawall {

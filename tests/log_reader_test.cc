@@ -1,12 +1,12 @@
 // Readers: every record of a log in order, or an error that says what is damaged and stays.
-#include "engine/log_reader.h"
+#include "engine/read/log_reader.h"
 
 #include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/control_file.h"
+#include "engine/segments/control_file.h"
 #include "gtest/gtest.h"
 #include "seawall/reader.h"
 #include "seawall/testing/crash_file_system.h"

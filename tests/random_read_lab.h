@@ -14,9 +14,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/index_file.h"
-#include "engine/recovery_plan.h"
+#include "engine/io/file_io.h"
+#include "engine/recovery/recovery_plan.h"
+#include "engine/segments/index_file.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/forwarding_file_system.h"

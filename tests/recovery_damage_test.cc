@@ -7,8 +7,8 @@
 #include <string>
 #include <thread>
 
-#include "engine/cursor_table.h"
-#include "engine/recovery_plan.h"
+#include "engine/format/cursor_table.h"
+#include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/recovery_plan.h"
+#include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "tests/log_image.h"
 #include "tests/recovery_test_util.h"

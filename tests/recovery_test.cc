@@ -1,6 +1,6 @@
 // What recovery makes of a directory: the decision table, where there is no log yet, and the
 // verdicts.
-#include "engine/recovery.h"
+#include "engine/recovery/recovery.h"
 
 #include <sys/stat.h>
 
@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/recovery_plan.h"
-#include "engine/tail_verdict.h"
+#include "engine/recovery/recovery_plan.h"
+#include "engine/recovery/tail_verdict.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/log_image.h"

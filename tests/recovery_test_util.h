@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/recovery_plan.h"
+#include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/file_system.h"
 #include "seawall/recovery_report.h"

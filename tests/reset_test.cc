@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

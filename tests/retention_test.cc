@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/retention.h"
-#include "engine/segment.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
+#include "engine/store/retention.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/log_event.h"

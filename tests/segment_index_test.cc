@@ -1,13 +1,13 @@
 // The index of a segment: what it leads to, and which bytes of a file are one.
-#include "engine/segment_index.h"
+#include "engine/segments/segment_index.h"
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/index_file.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/index_file.h"
 #include "gtest/gtest.h"
 #include "tests/test_util.h"
 

@@ -1,13 +1,13 @@
 // The list of a log's segments: small, and handing out what was put in.
-#include "engine/segment_list.h"
+#include "engine/segments/segment_list.h"
 
 #include <malloc.h>
 
 #include <memory>
 #include <vector>
 
-#include "engine/format.h"
-#include "engine/segment_index.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment_index.h"
 #include "gtest/gtest.h"
 
 namespace seawall {

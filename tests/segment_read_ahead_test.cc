@@ -1,6 +1,6 @@
 // Opening a log of many segments: their headers are read several at a time, and what is wrong is
 // told as if they had been read one by one.
-#include "engine/segment_read_ahead.h"
+#include "engine/recovery/segment_read_ahead.h"
 
 #include <algorithm>
 #include <atomic>
@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"

@@ -1,6 +1,6 @@
 // The one decoder of segment files: what it finds, where it stops, and that nothing is missed
 // between two reads of its buffer.
-#include "engine/segment_scanner.h"
+#include "engine/segments/segment_scanner.h"
 
 #include <cerrno>
 #include <memory>

@@ -1,11 +1,11 @@
 // Segment files: their names, their growth, and the ways that one comes to be.
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 
 #include <cerrno>
 #include <string>
 #include <vector>
 
-#include "engine/segment_scanner.h"
+#include "engine/segments/segment_scanner.h"
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/log_image.h"

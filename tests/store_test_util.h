@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "engine/group_commit.h"
-#include "engine/recovery.h"
-#include "engine/segment_store.h"
+#include "engine/commit/group_commit.h"
+#include "engine/recovery/recovery.h"
+#include "engine/store/segment_store.h"
 #include "gtest/gtest.h"
 #include "tests/test_util.h"
 

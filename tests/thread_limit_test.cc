@@ -12,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/run_on_threads.h"
+#include "engine/base/run_on_threads.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"

@@ -11,8 +11,8 @@
 #include <string>
 #include <utility>
 
-#include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"

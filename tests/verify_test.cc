@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/format.h"
-#include "engine/recovery_plan.h"
+#include "engine/format/format.h"
+#include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/forwarding_file_system.h"

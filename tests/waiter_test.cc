@@ -1,6 +1,6 @@
 // Waiting on one word. Run under ThreadSanitizer, these also show that what was written before
 // Done() or a state's change is seen behind the wait.
-#include "engine/waiter.h"
+#include "engine/commit/waiter.h"
 
 #include <sched.h>
 

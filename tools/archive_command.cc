@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
+#include "engine/io/file_io.h"
 
 extern char** environ;
 

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/control_file.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/segment_file.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/control_file.h"
+#include "engine/segments/segment_file.h"
 #include "seawall/file_system.h"
 
 namespace seawall {

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 #include "tools/log_view.h"
 
 namespace seawall {

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "engine/file_io.h"
+#include "engine/io/file_io.h"
 
 namespace seawall {
 namespace {

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "engine/little_endian.h"
+#include "engine/base/little_endian.h"
 #include "tools/json.h"
 
 namespace seawall {

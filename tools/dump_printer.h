@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "engine/segment.h"
-#include "engine/segment_scanner.h"
+#include "engine/segments/segment.h"
+#include "engine/segments/segment_scanner.h"
 #include "seawall/types.h"
 #include "tools/framing.h"
 #include "tools/log_view.h"

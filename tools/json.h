@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/segment.h"
+#include "engine/segments/segment.h"
 #include "nlohmann/json.hpp"
 #include "tools/log_view.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

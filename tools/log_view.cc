@@ -8,11 +8,11 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "engine/control_file.h"
-#include "engine/file_io.h"
-#include "engine/recovery_plan.h"
-#include "engine/segment_file.h"
-#include "engine/segment_scanner.h"
+#include "engine/io/file_io.h"
+#include "engine/recovery/recovery_plan.h"
+#include "engine/segments/control_file.h"
+#include "engine/segments/segment_file.h"
+#include "engine/segments/segment_scanner.h"
 
 namespace seawall {
 namespace {

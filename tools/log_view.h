@@ -11,10 +11,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/control_file.h"
-#include "engine/cursor_table.h"
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/cursor_table.h"
+#include "engine/format/format.h"
+#include "engine/segments/control_file.h"
+#include "engine/segments/segment.h"
 #include "seawall/file_system.h"
 #include "seawall/recovery_report.h"
 

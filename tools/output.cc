@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "engine/utf8.h"
+#include "engine/base/utf8.h"
 
 namespace seawall {
 namespace {

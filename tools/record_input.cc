@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/little_endian.h"
+#include "engine/base/little_endian.h"
+#include "engine/io/file_io.h"
 
 namespace seawall {
 namespace {

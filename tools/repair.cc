@@ -7,8 +7,8 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/segment.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
 #include "seawall/file_system.h"
 #include "tools/command.h"
 #include "tools/json.h"

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "seawall/types.h"
 #include "tools/salvage_plan.h"
 

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/recovery_plan.h"
-#include "engine/segment.h"
+#include "engine/io/file_io.h"
+#include "engine/recovery/recovery_plan.h"
+#include "engine/segments/segment.h"
 #include "seawall/file_system.h"
 
 namespace seawall {

@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "seawall/types.h"
 
 namespace seawall {

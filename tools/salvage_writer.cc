@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/file_io.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
 
 namespace seawall {
 namespace {

@@ -19,7 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "engine/format.h"
+#include "engine/format/format.h"
 #include "tools/command.h"
 #include "tools/output.h"
 

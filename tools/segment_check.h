@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/segment.h"
-#include "engine/segment_scanner.h"
+#include "engine/segments/segment.h"
+#include "engine/segments/segment_scanner.h"
 #include "tools/log_view.h"
 
 namespace seawall {

@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/file_io.h"
-#include "engine/segment.h"
-#include "engine/segment_scanner.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/segment.h"
+#include "engine/segments/segment_scanner.h"
 #include "seawall/types.h"
 #include "tools/log_view.h"
 

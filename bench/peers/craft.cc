@@ -23,7 +23,7 @@ extern "C" {
 
 #include "absl/strings/str_cat.h"
 #include "bench/peers/peer.h"
-#include "engine/waiter.h"
+#include "engine/commit/waiter.h"
 
 namespace seawall::bench {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "bench/peers/floor_file.h"
 #include "bench/peers/peer.h"
-#include "engine/waiter.h"
+#include "engine/commit/waiter.h"
 
 namespace seawall::bench {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "engine/checksum.h"
+#include "engine/format/checksum.h"
 
 namespace seawall::bench {
 

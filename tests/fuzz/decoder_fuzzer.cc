@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/format.h"
-#include "engine/segment_scanner.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment_scanner.h"
 #include "tests/fuzz/image.h"
 
 namespace seawall {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "engine/checksum.h"
-#include "engine/format.h"
-#include "engine/segment.h"
+#include "engine/format/checksum.h"
+#include "engine/format/format.h"
+#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "engine/recovery_plan.h"
+#include "engine/recovery/recovery_plan.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"
 #include "seawall/testing/crash_file_system.h"

@@ -1,0 +1,498 @@
+#include "seawall/log.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "engine/commit/group_commit.h"
+#include "engine/copy/archiver.h"
+#include "engine/copy/backup.h"
+#include "engine/follow/commit_watch.h"
+#include "engine/follow/watermark_file.h"
+#include "engine/io/file_io.h"
+#include "engine/log/log_cursor.h"
+#include "engine/metrics/event_dispatcher.h"
+#include "engine/read/log_reader.h"
+#include "engine/read/random_read.h"
+#include "engine/recovery/recovery.h"
+#include "engine/store/segment_store.h"
+
+namespace seawall {
+namespace {
+
+// The lock of LOCK, as long as this lives. Closing the file would not do: a child process that was
+// forked meanwhile has the same open file, and the lock with it.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  ~DirectoryLock() { (void)file_->Unlock(); }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
+// A backup's hold. What its caller gave it to call may throw.
+class BackupHold {
+ public:
+  BackupHold(SegmentStore* store, std::string name) : store_(store), name_(std::move(name)) {
+    (void)store_->HoldFirst(HoldKind::kBackup, name_);
+  }
+  ~BackupHold() { store_->ReleaseHold(HoldKind::kBackup, name_); }
+  BackupHold(const BackupHold&) = delete;
+  BackupHold& operator=(const BackupHold&) = delete;
+
+ private:
+  SegmentStore* const store_;
+  const std::string name_;
+};
+
+class LogImpl : public Log {
+ public:
+  // Takes memory, and touches no file before Start().
+  LogImpl(FileSystem* fs, const std::string& directory, const Options& options)
+      : fs_(fs),
+        options_(options),
+        events_(directory, options),
+        store_(fs, directory, options),
+        archiver_(fs, directory, options, &store_),
+        commit_(options, &store_, &events_),
+        watermark_(fs, directory, &commit_) {}
+
+  ~LogImpl() override { (void)Close(); }
+
+  // ResourceExhausted if the kernel gives no thread. Recovery has been carried out then, and the
+  // log is as if its process had been killed.
+  absl::Status Start(std::unique_ptr<DirectoryLock> lock, RecoveredLog recovered,
+                     const RecoveryReport& report) {
+    lock_ = std::move(lock);
+    report_ = report;
+    const uint64_t end = recovered.fresh.end;
+    const uint64_t digest = recovered.fresh.digest;
+    SegmentStoreCallbacks callbacks;
+    callbacks.durable_point = [this] { return commit_.durable_point(); };
+    callbacks.before_cut = [this](Lsn first_cut) { watermark_.AnnounceCut(first_cut); };
+    const LogId log_id = recovered.control.log_id;
+    callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
+    callbacks.on_rollover_wait = [this](auto waited, const absl::Status& status) {
+      const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
+      events_.Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros), status);
+    };
+    callbacks.on_retention_stall = [this](const absl::Status& status) {
+      events_.Post(LogEventKind::kRetentionStall, 0, status);
+    };
+    callbacks.on_sealed = [this] { archiver_.Notify(); };
+    absl::Status status = archiver_.Load(recovered);
+    if (!status.ok()) {
+      lock_.reset();
+      return status;
+    }
+    try {
+      options_.cursors = recovered.fresh.segment->header.cursors;
+      if (options_.cursors) commit_.StartCursors(recovered.cursors);
+      events_.Start();
+      commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
+      store_.Start(std::move(recovered), std::move(callbacks));
+      watermark_.Start(log_id);
+      archiver_.Start();
+    } catch (const std::system_error& error) {
+      (void)commit_.Close();
+      watermark_.Stop();  // it writes: not behind the lock
+      store_.Stop();
+      lock_.reset();
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "start the threads of the log: expected 3, one more for on_event and for archive, found ",
+          error.what()));
+    }
+    closed_ = false;
+    return absl::OkStatus();
+  }
+
+  const RecoveryReport& recovery_report() const override { return report_; }
+
+  absl::StatusOr<Lsn> Append(std::string_view record, Durability until) override {
+    if (record.size() > options_.max_record_bytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("append a record of ", record.size(), " bytes: expected at most ",
+                       options_.max_record_bytes, " (max_record_bytes)"));
+    }
+    const Lsn lsn = commit_.TryAppend(record);
+    if (lsn != 0) return Reached(lsn, until);
+    absl::StatusOr<LsnRange> range = commit_.Append({&record, 1}, /*tried=*/true);
+    if (!range.ok()) return range.status();
+    return Reached(range->last, until);
+  }
+
+  absl::StatusOr<LsnRange> AppendBatch(absl::Span<const std::string_view> records,
+                                       Durability until) override {
+    if (records.empty()) {
+      return absl::InvalidArgumentError("append a batch of 0 records: expected at least 1");
+    }
+    if (records.size() > kMaxBatchRecords) {
+      return absl::InvalidArgumentError(absl::StrCat("append a batch of ", records.size(),
+                                                     " records: expected at most ",
+                                                     kMaxBatchRecords, " (kMaxBatchRecords)"));
+    }
+    uint64_t bytes = 0;
+    for (std::string_view record : records) {
+      if (record.size() > options_.max_record_bytes) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "append a batch with a record of ", record.size(), " bytes: expected at most ",
+            options_.max_record_bytes, " (max_record_bytes)"));
+      }
+      bytes += EncodedRecordBytes(record.size());
+    }
+    if (bytes > options_.MaxBatchBytes()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
+          " for each record: expected at most ", options_.MaxBatchBytes(), " (MaxBatchBytes)"));
+    }
+    absl::StatusOr<LsnRange> range = commit_.Append(records, /*tried=*/false);
+    if (!range.ok()) return range;
+    absl::StatusOr<Lsn> reached = Reached(range->last, until);
+    if (!reached.ok()) return reached.status();
+    return range;
+  }
+
+  absl::Status Wait(Lsn lsn, Durability level) override { return commit_.Wait(lsn, level); }
+
+  absl::Status NotifyDurable(Lsn lsn,
+                             absl::AnyInvocable<void(const absl::Status&)> callback) override {
+    return commit_.Notify(lsn, std::move(callback));
+  }
+
+  Lsn first_lsn() const override { return store_.first_lsn(); }
+  Lsn appended_lsn() const override { return commit_.appended_lsn(); }
+  Lsn written_lsn() const override { return commit_.written_lsn(); }
+  Lsn durable_lsn() const override { return commit_.durable_lsn(); }
+
+  absl::StatusOr<std::string> Read(Lsn lsn) override {
+    absl::StatusOr<std::string> payload = ReadIndexed(lsn);
+    if (payload.ok()) return payload;
+    // It tells what is wrong: with the call, with the record, or with the index only.
+    absl::StatusOr<std::unique_ptr<Reader>> reader = ReaderFrom(lsn, ReadLimit::kWritten, 0);
+    if (!reader.ok()) return reader.status();
+    Record record;
+    if ((*reader)->Next(&record)) return std::string(record.payload);
+    absl::Status status = (*reader)->status();
+    // A trim came between the look at the range and the look for the segment.
+    const Lsn first = first_lsn();
+    if (absl::IsOutOfRange(status) && lsn < first) return Trimmed(lsn, first, written_lsn());
+    return status.ok() ? absl::OutOfRangeError(
+                             absl::StrCat("read record ", lsn, ": it was cut off meanwhile"))
+                       : status;
+  }
+
+  absl::StatusOr<std::unique_ptr<Reader>> NewReader(Lsn from, ReadLimit limit) override {
+    return ReaderFrom(from, limit, 1);
+  }
+
+  absl::Status TrimBefore(Lsn lsn) override {
+    absl::Status status = commit_.status();
+    if (!status.ok()) return status;
+    if (lsn > durable_lsn() + 1) {
+      return absl::OutOfRangeError(absl::StrCat("trim before record ", lsn, ": expected at most ",
+                                                durable_lsn() + 1,
+                                                ", one above the last durable one"));
+    }
+    return Latched(store_.TrimBefore(lsn));
+  }
+
+  absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
+    absl::Status status = commit_.OpenCursor(name);
+    if (!status.ok()) return status;
+    return NewLogCursor(&commit_, std::string(name));
+  }
+
+  absl::Status DropCursor(std::string_view name) override { return commit_.DropCursor(name); }
+
+  std::vector<CursorInfo> cursors() const override { return commit_.Cursors(); }
+
+  absl::Status TruncateAfter(Lsn lsn) override { return Latched(commit_.TruncateAfter(lsn)); }
+
+  absl::Status Reset(Lsn first_lsn) override {
+    if (first_lsn < kFirstLsn || first_lsn > kMaxFirstLsn) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "reset to begin at record ", first_lsn, ": expected ", kFirstLsn, " to ", kMaxFirstLsn));
+    }
+    return Latched(commit_.Reset(first_lsn));
+  }
+
+  absl::StatusOr<BackupReport> Backup(const std::string& destination,
+                                      const BackupOptions& wanted) override {
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    BackupOptions options = wanted;
+    options.file_system = fs_;
+    const Lsn durable = durable_lsn();
+    // Of a log that has no durable record yet 0, while others append.
+    const Lsn to_lsn = wanted.to_lsn == 0 ? durable : wanted.to_lsn;
+    if (to_lsn > durable) {
+      return absl::OutOfRangeError(absl::StrCat("back up to record ", to_lsn, ": expected at most ",
+                                                durable, ", the last durable one"));
+    }
+    const BackupHold hold(&store_, absl::StrCat(destination, " ", ++backups_));
+    // What a clone shares with its original is written elsewhere when the original is written
+    // again, for which there may be no space.
+    store_.StopRecycling();
+    return BackupUpTo(store_.directory(), destination, options, to_lsn);
+  }
+
+  absl::Status Close() override {
+    if (closed_) return close_status_;
+    closed_ = true;
+    close_status_ = commit_.Close();
+    watermark_.Stop();
+    store_.Stop();
+    archiver_.Stop();
+    if (close_status_.ok()) {
+      close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
+    }
+    lock_.reset();
+    events_.Stop();
+    return close_status_;
+  }
+
+  RetentionReport retention_report() override { return store_.retention_report(); }
+
+  Stats stats() const override {
+    Stats stats = commit_.stats();
+    stats.watermark_failures = watermark_.failures();
+    archiver_.AddStats(&stats);
+    return stats;
+  }
+
+ private:
+  // An error that was latched on the way is told as all later calls will tell it.
+  absl::Status Latched(absl::Status status) const {
+    if (status.ok()) return status;
+    absl::Status latched = commit_.status();
+    return latched.ok() ? status : latched;
+  }
+
+  // Returns `lsn` when it has come as far as `until`.
+  absl::StatusOr<Lsn> Reached(Lsn lsn, Durability until) {
+    if (until == Durability::kAppended) return lsn;
+    absl::Status status = commit_.Wait(lsn, until);
+    if (!status.ok()) return status;
+    return lsn;
+  }
+
+  static absl::Status Trimmed(Lsn lsn, Lsn first, Lsn last) {
+    return absl::NotFoundError(absl::StrCat("read record ", lsn, ": the log holds ", first, " to ",
+                                            last, ", what is below was trimmed"));
+  }
+
+  std::optional<IndexEntry> FindEntry(const SegmentRef& segment, Lsn lsn) {
+    absl::StatusOr<CachedSegment> cached = store_.cache()->Get(segment);
+    if (!cached.ok()) return std::nullopt;
+    return cached->index->FindGroup(lsn);
+  }
+
+  absl::StatusOr<std::string> ReadIndexed(Lsn lsn) {
+    if (closed_ || lsn < kFirstLsn) return absl::FailedPreconditionError("");
+    absl::StatusOr<std::optional<ReadRange>> range = Source(ReadLimit::kWritten, lsn)(lsn);
+    if (!range.ok()) return range.status();
+    if (!range->has_value()) return absl::OutOfRangeError("");
+    return ReadRecord(store_.cache(), **range, lsn);
+  }
+
+  // `beyond`: how many LSNs above the last readable one `from` may be.
+  absl::StatusOr<std::unique_ptr<Reader>> ReaderFrom(Lsn from, ReadLimit limit, Lsn beyond) {
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    const Lsn first = first_lsn();
+    const Lsn last = limit == ReadLimit::kDurable ? durable_lsn() : written_lsn();
+    if (from < first) return Trimmed(from, first, last);
+    if (from > last + beyond) {
+      return absl::OutOfRangeError(
+          absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));
+    }
+    return NewSourceReader(
+        fs_, Source(limit, from), from, /*failure=*/nullptr,
+        std::make_unique<CommitWatch>(&commit_, LevelOf(limit)),
+        [this](const SegmentRef& segment, File*, Lsn lsn) { return FindEntry(segment, lsn); });
+  }
+
+  static Durability LevelOf(ReadLimit limit) {
+    return limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
+  }
+
+  // Keeps apart what a reader was served before a truncation and what was appended after it.
+  ReadSource Source(ReadLimit limit, Lsn from) {
+    return [this, level = LevelOf(limit), served = from - 1, truncations = store_.truncations()](
+               Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
+      const size_t truncations_now = store_.truncations();
+      const ReadPoint point = commit_.read_point(level);
+      const Lsn first_cut = store_.FirstCut(truncations);
+      if (served >= first_cut) {
+        return absl::OutOfRangeError(
+            first_cut == 0
+                ? absl::StrCat("read record ", lsn, ": the log was reset, it begins at record ",
+                               store_.first_lsn())
+                : absl::StrCat("read record ", lsn, ": the log was truncated after record ",
+                               first_cut - 1));
+      }
+      if (lsn > point.lsn) return std::nullopt;
+      std::optional<SegmentRef> segment = store_.Locate(lsn);
+      if (!segment.has_value()) {
+        return absl::OutOfRangeError(absl::StrCat("read record ", lsn,
+                                                  ": it was trimmed, the log begins at record ",
+                                                  store_.first_lsn()));
+      }
+      // While a truncation is under way, the store is ahead of the watermarks: a segment that was
+      // sealed by it ends there, and one that was begun by it is not yet to be read.
+      const bool open = !segment->sealed() && segment->generation == point.generation;
+      if (!open && !segment->sealed()) return std::nullopt;
+      if (store_.truncations() != truncations_now) return std::nullopt;
+      ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
+                      open ? point.end : segment->end};
+      if (open) commit_.NoteTailRead();
+      served = range.last_lsn;
+      truncations = truncations_now;
+      return range;
+    };
+  }
+
+  FileSystem* const fs_;
+  Options options_;  // as given; with cursors, if the log has them. Constant after Start().
+  std::unique_ptr<DirectoryLock> lock_;
+  RecoveryReport report_;
+  EventDispatcher events_;
+  SegmentStore store_;
+  Archiver archiver_;
+  GroupCommit commit_;
+  WatermarkPublisher watermark_;
+  std::atomic<uint64_t> backups_{0};  // gives each one's hold a name of its own
+  bool closed_ = true;  // before Start(), too; Close() is not called beside other calls
+  absl::Status close_status_;
+};
+
+std::string LockHolder(File* lock, const std::string& path) {
+  char text[32] = {};
+  absl::StatusOr<size_t> got = ReadAt(lock, path, 0, sizeof(text) - 1, text);
+  std::string pid = got.ok() ? std::string(absl::StripSuffix(text, "\n")) : std::string();
+  return pid.empty() ? "another process" : absl::StrCat("process ", pid);
+}
+
+// flock(2): one writer at a time; gone with the process, however it ends.
+absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
+                                                        const std::string& directory) {
+  const std::string path = JoinPath(directory, kLockName);
+  OpenOptions open;
+  open.write = true;
+  open.create = true;
+  absl::StatusOr<std::unique_ptr<File>> lock = OpenFile(fs, path, open);
+  if (!lock.ok()) return lock.status();
+  int error;
+  do {
+    error = (*lock)->TryLock();
+  } while (error == EINTR);
+  if (error == EWOULDBLOCK) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": the log is open in ", LockHolder(lock->get(), path),
+        "; one process at a time may write it, others can read it with Reader::OpenReadOnly"));
+  }
+  if (error != 0) return ErrnoStatus(error, "flock", path);
+  // For people who wonder who has it; nothing depends on it.
+  if ((*lock)->Truncate(0) == 0) {
+    (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
+  }
+  return std::make_unique<DirectoryLock>(std::move(*lock));
+}
+
+// The one place where buffers are taken, and where too little memory is an error and no exception.
+absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::string& directory,
+                                                  const Options& options) {
+  try {
+    return std::make_unique<LogImpl>(fs, directory, options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "open the log in ", directory, ": no memory for ", options.buffer_count, " buffers of ",
+        options.buffer_bytes, " bytes, together ", options.buffer_count * options.buffer_bytes,
+        " bytes (buffer_count, buffer_bytes)"));
+  }
+}
+
+// Makes the directory, and its name durable. If that fails, the name goes again: the kernel may
+// have marked it clean, so that a later sync of the parent would tell nothing of it.
+absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
+  const int error = fs->MakeDirectory(directory);
+  if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
+  absl::Status status = SyncDirectory(fs, ParentDirectory(directory));
+  // Best effort. What was there before is not ours to remove.
+  if (!status.ok() && error == 0) (void)fs->RemoveDirectory(directory);
+  return status;
+}
+
+// What must hold before anything is touched. True if there is a log already.
+absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
+                                    const Options& options) {
+  FileInfo info;
+  const std::string control = JoinPath(directory, kControlName);
+  int error = fs->Stat(control, &info);
+  if (error == 0) return true;
+  if (error != ENOENT) return ErrnoStatus(error, "stat", control);
+  if (!options.create_if_missing) {
+    return absl::NotFoundError(
+        absl::StrCat("no log in ", directory, ", and create_if_missing is not set"));
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
+                                               const Options& wanted) {
+  const auto start = std::chrono::steady_clock::now();
+  absl::Status status = wanted.Validate();
+  if (!status.ok()) return status;
+  Options options = wanted;
+  // Direct writes of 512 bytes need a disk with such blocks; 4096 keeps the promise everywhere.
+  if (options.direct_io && options.group_alignment_bytes == 512) {
+    options.group_alignment_bytes = kBlockBytes;
+  }
+  if (directory.empty()) return absl::InvalidArgumentError("the log's directory has no name");
+  FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
+  absl::StatusOr<bool> exists = CheckDirectory(fs, directory, options);
+  if (!exists.ok()) return exists.status();
+  absl::StatusOr<std::unique_ptr<LogImpl>> log = Allocate(fs, directory, options);
+  if (!log.ok()) return log.status();
+  if (!*exists) {
+    status = MakeDirectory(fs, directory);
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = TakeLock(fs, directory);
+  if (!lock.ok()) return lock.status();
+  absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
+  if (!plan.ok()) return plan.status();
+  if (plan->has_cursors && !options.cursors) {
+    options.cursors = true;  // they take room in each segment
+    status = options.Validate();
+    if (!status.ok()) return status;
+  }
+  absl::StatusOr<RecoveredLog> recovered = ApplyRecovery(fs, directory, options, &*plan);
+  if (!recovered.ok()) {
+    if (options.direct_io && absl::IsInvalidArgument(recovered.status())) {
+      return absl::UnimplementedError(
+          absl::StrCat(recovered.status().message(), ": the file system of ", directory,
+                       " has no O_DIRECT; open the log without direct_io"));
+    }
+    return recovered.status();
+  }
+  plan->report.elapsed_micros =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                std::chrono::steady_clock::now() - start)
+                                .count());
+  status = (*log)->Start(std::move(*lock), std::move(*recovered), plan->report);
+  if (!status.ok()) return status;
+  return std::move(*log);
+}
+
+}  // namespace seawall

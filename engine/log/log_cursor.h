@@ -1,0 +1,18 @@
+// The cursor of seawall/cursor.h: a name, and the log that keeps it.
+#ifndef SEAWALL_ENGINE_LOG_LOG_CURSOR_H_
+#define SEAWALL_ENGINE_LOG_LOG_CURSOR_H_
+
+#include <memory>
+#include <string>
+
+#include "engine/commit/group_commit.h"
+#include "seawall/cursor.h"
+
+namespace seawall {
+
+// `commit` outlives it, and has a cursor of this name.
+std::unique_ptr<Cursor> NewLogCursor(GroupCommit* commit, std::string name);
+
+}  // namespace seawall
+
+#endif  // SEAWALL_ENGINE_LOG_LOG_CURSOR_H_
