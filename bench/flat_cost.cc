@@ -58,7 +58,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/format/format.h"
 #include "seawall/log.h"
-#include "tests/forwarding_file_system.h"
+#include "tests/support/forwarding_file_system.h"
 
 ABSL_FLAG(std::string, dir, "", "a directory on the disk to be measured; default: the current one");
 ABSL_FLAG(uint64_t, max_bytes, uint64_t{2} << 30, "no log is larger than this");

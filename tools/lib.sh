@@ -50,7 +50,7 @@ has_libfuzzer() {
     clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null
 }
 
-# need_fuzz: what tests/fuzz_test.sh takes.
+# need_fuzz: what tests/fuzz/fuzz_test.sh takes.
 need_fuzz() {
   need clang "compiles the fuzzers" command -v clang++
   need libclang-rt-dev "libFuzzer, for the fuzzers only" has_libfuzzer

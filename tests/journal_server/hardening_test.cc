@@ -19,7 +19,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/journal_server/server_process.h"
-#include "tests/test_util.h"
+#include "tests/support/test_util.h"
 
 namespace journal_server {
 namespace {

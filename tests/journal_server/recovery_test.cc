@@ -12,10 +12,10 @@
 #include "examples/journal_server/journal.h"
 #include "examples/journal_server/snapshot.h"
 #include "gtest/gtest.h"
-#include "tests/forwarding_file_system.h"
 #include "tests/journal_server/store_test_util.h"
-#include "tests/seed.h"
-#include "tests/test_util.h"
+#include "tests/support/forwarding_file_system.h"
+#include "tests/support/seed.h"
+#include "tests/support/test_util.h"
 
 namespace journal_server {
 namespace {

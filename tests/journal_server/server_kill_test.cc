@@ -14,8 +14,8 @@
 
 #include "gtest/gtest.h"
 #include "tests/journal_server/server_process.h"
-#include "tests/seed.h"
-#include "tests/test_util.h"
+#include "tests/support/seed.h"
+#include "tests/support/test_util.h"
 
 namespace journal_server {
 namespace {

@@ -1,5 +1,5 @@
 /* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
- * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit_model_test.sh runs it.
+ * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit/commit_model_test.sh runs it.
  *
  * Every inline below is one function of the engine, named after it (HandOver(), Wait() and
  * TruncateAfter() with the steps that they consist of there); what is under the mutex there is under

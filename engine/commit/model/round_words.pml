@@ -1,5 +1,5 @@
 /* The words of round_words.h, for the model checker spin (see commit_protocol.pml).
- * tests/commit_model_test.sh runs it.
+ * tests/commit/commit_model_test.sh runs it.
  *
  * Three threads wait on one word, one of them OPS times: who waits for the next round but one shares
  * it with who was satisfied long ago and has not been woken yet. LEADERS threads satisfy any of those

@@ -1,0 +1,649 @@
+// The `seawall` program as a user runs it: output, exit status, and what it says when things are
+// wrong.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "seawall/log.h"
+#include "tests/tool/tool_test_util.h"
+
+namespace seawall {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string Prefixed(const std::string& payload) {
+  std::string length;
+  for (size_t i = 0; i < 4; ++i) length.push_back(static_cast<char>(payload.size() >> (8 * i)));
+  return length + payload;
+}
+
+std::vector<nlohmann::json> ParseLines(const std::string& text) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+std::vector<nlohmann::json> OfType(const std::string& text, const std::string& type) {
+  std::vector<nlohmann::json> found;
+  for (const nlohmann::json& line : ParseLines(text)) {
+    if (line["type"] == type) found.push_back(line);
+  }
+  return found;
+}
+
+class ToolTest : public ::testing::Test {
+ protected:
+  Outcome Append(const std::string& input, std::vector<std::string> flags = {}) {
+    return RunAppend(log_, input, std::move(flags));
+  }
+
+  // Closed logs with one record a group: "record 1\n" ... in segments of 16 KiB, and in one.
+  void MakeLog(int records, bool small_segments = false) {
+    std::string input;
+    for (int i = 1; i <= records; ++i) input += "record " + std::to_string(i) + "\n";
+    std::vector<std::string> flags = {"--durable=each"};
+    if (small_segments) flags.push_back("--segment_bytes=16384");
+    const Outcome outcome = Append(input, flags);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+
+  std::string Segment(int generation) const { return log_ + "/" + SegmentFile(generation); }
+
+  const ScratchDirectory scratch_;
+  const std::string log_ = scratch_.path("log");
+};
+
+// ---- append and dump
+
+class ToolRoundTripTest : public ToolTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(ToolRoundTripTest, LinesComeBackByteForByte) {
+  for (const char* durable : {"each", "batch", "end"}) {
+    std::filesystem::remove_all(log_);
+    const Outcome append = Append(GetParam(), {std::string("--durable=") + durable});
+    EXPECT_EQ(append.code, 0) << append.err;
+    EXPECT_THAT(append.err, IsEmpty());
+    const Outcome dump = RunTool({"dump", "--raw", log_});
+    EXPECT_EQ(dump.code, 0) << dump.err;
+    EXPECT_EQ(dump.out, GetParam());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Input, ToolRoundTripTest,
+                         ::testing::Values("", "\n", "a", "a\n", "a\nb", "a\n\n\nb\n", "\r\n\t\r\n",
+                                           std::string("\0\xff\n\0\n\x80", 6),
+                                           std::string(1 << 20, 'x') + "\n" +
+                                               std::string(2 << 19, 'y')));
+
+TEST_F(ToolTest, AppendingTwiceConcatenates) {
+  EXPECT_THAT(Append("a\nb").out, HasSubstr("LSN 1 to 2"));
+  EXPECT_THAT(Append("c\n").out, HasSubstr("LSN 3"));
+  EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, "a\nbc\n");
+}
+
+TEST_F(ToolTest, AppendReadsAFile) {
+  WriteFile(scratch_.path("input"), "from\na file");
+  EXPECT_EQ(RunTool({"append", log_, scratch_.path("input")}).code, 0);
+  EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, "from\na file");
+  const Outcome missing = RunTool({"append", log_, scratch_.path("none")});
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_THAT(missing.err, HasSubstr("none: No such file"));
+}
+
+TEST_F(ToolTest, LengthPrefixedRecordsComeBackWithTheirNewlines) {
+  const std::string input = Prefixed("two\nlines\n") + Prefixed("") + Prefixed("no newline");
+  EXPECT_THAT(Append(input, {"--framing=length"}).out, HasSubstr("3 records"));
+  EXPECT_EQ(RunTool({"dump", "--raw", "--framing=length", log_}).out, input);
+}
+
+TEST_F(ToolTest, ACutShortPrefixedRecordLeavesThoseBeforeIt) {
+  for (const std::string& rest : {std::string("\1\0", 2), Prefixed("abc").substr(0, 6)}) {
+    std::filesystem::remove_all(log_);
+    const Outcome outcome = Append(Prefixed("whole") + rest, {"--framing=length"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("record 2 is cut short"), HasSubstr("1 record (")));
+    EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, "whole");
+  }
+}
+
+TEST_F(ToolTest, ATooLongLineIsRefusedByNumberAndSizes) {
+  const Outcome outcome = Append("short\n" + std::string(3 << 20, 'x'));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("line 2 has at least"), HasSubstr("2097152 bytes")));
+  EXPECT_EQ(RunTool({"dump", "--raw", log_}).out, "short\n");
+}
+
+TEST_F(ToolTest, ASecondWriterIsToldWhoHasTheLog) {
+  const auto log = Log::Open(log_, Options());
+  ASSERT_TRUE(log.ok());
+  const Outcome outcome = Append("x");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr(std::to_string(getpid())), HasSubstr("`seawall tail -f DIR`")));
+}
+
+TEST_F(ToolTest, DumpSelectsByLsnAndLimit) {
+  MakeLog(100, /*small_segments=*/true);
+  EXPECT_EQ(RunTool({"dump", "--raw", "--from=98", log_}).out,
+            "record 98\nrecord 99\nrecord 100\n");
+  EXPECT_EQ(RunTool({"dump", "--raw", "--to=2", log_}).out, "record 1\nrecord 2\n");
+  EXPECT_EQ(RunTool({"dump", "--raw", "--from=50", "--limit=1", log_}).out, "record 50\n");
+  EXPECT_EQ(RunTool({"dump", "--raw", "--limit=0", log_}).out, "");
+  EXPECT_EQ(RunTool({"dump", "--raw", "--from=101", log_}).out, "");
+  const Outcome beyond = RunTool({"dump", "--from=102", log_});
+  EXPECT_EQ(beyond.code, 2);
+  EXPECT_THAT(beyond.err, HasSubstr("records 1 to 100"));
+  const Outcome before = RunTool({"dump", "--to=0", log_});
+  EXPECT_EQ(before.code, 2);
+  EXPECT_THAT(before.err, HasSubstr("--to=0: the log has records 1 to 100"));
+}
+
+TEST_F(ToolTest, DumpShowsSegmentsGroupsAndEscapedRecords) {
+  Append("\x01tab\t\n" + std::string(300, 'z'));
+  const Outcome text = RunTool({"dump", log_});
+  EXPECT_THAT(text.out,
+              AllOf(StartsWith("segment 1 "), HasSubstr("group at 4096"),
+                    HasSubstr("    1  6 bytes  \\x01tab\\t\\n\n"), HasSubstr("... and 100 bytes")));
+  EXPECT_THAT(RunTool({"dump", "--hex", "--limit=1", log_}).out,
+              HasSubstr("00000000  01 74 61 62 09 0a"));
+}
+
+TEST_F(ToolTest, DumpMarksAtomicBatches) {
+  {
+    const auto log = Log::Open(log_, Options());
+    ASSERT_TRUE(log.ok());
+    ASSERT_TRUE((*log)->AppendBatch({"one", "two"}, Durability::kDurable).ok());
+  }
+  EXPECT_THAT(RunTool({"dump", log_}).out, AllOf(HasSubstr("1 +  3 bytes"), HasSubstr("2  3 byt")));
+  const auto records = OfType(RunTool({"dump", "--json", log_}).out, "record");
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0]["batch_continues"], true);
+  EXPECT_EQ(records[1]["batch_continues"], false);
+}
+
+TEST_F(ToolTest, DumpJsonHoldsAnyPayload) {
+  Append(
+      Prefixed("\"quoted\"\n\xc3\xa4") + Prefixed("\xff") + Prefixed("\xed\xa0\x80") + Prefixed(""),
+      {"--framing=length"});
+  const auto records = OfType(RunTool({"dump", "--json", log_}).out, "record");
+  ASSERT_EQ(records.size(), 4u);
+  EXPECT_EQ(records[0]["payload"], "\"quoted\"\n\xc3\xa4");
+  EXPECT_EQ(records[1]["payload_base64"], "/w==");
+  EXPECT_EQ(records[2]["payload_base64"], "7aCA");  // a surrogate is not UTF-8
+  EXPECT_EQ(records[3]["payload"], "");
+  const auto hex = OfType(RunTool({"dump", "--json", "--hex", log_}).out, "record");
+  EXPECT_EQ(hex[1]["payload_hex"], "ff");
+}
+
+TEST_F(ToolTest, AFullDiskBehindTheOutputIsAnError) {
+  MakeLog(10);
+  RunOptions options;
+  options.output_path = "/dev/full";
+  for (const char* command : {"dump", "verify", "stat"}) {
+    const Outcome outcome = RunTool({command, log_}, options);
+    EXPECT_EQ(outcome.code, 2) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("No space left"));
+  }
+}
+
+TEST_F(ToolTest, AReaderThatHasSeenEnoughEndsItQuietly) {
+  Append(std::string(2 << 19, 'x') + "\n");
+  // The shell's status is that of dump; SIGPIPE is ignored where it comes from.
+  const std::string command = "trap '' PIPE; set -o pipefail; tools/seawall dump --raw " + log_ +
+                              " 2>" + scratch_.path("err") + " | head -c1 >/dev/null";
+  const int status = std::system(("bash -c \"" + command + "\"").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGPIPE);
+  EXPECT_EQ(ReadFile(scratch_.path("err")), "");
+}
+
+TEST_F(ToolTest, DamageIsToldOnceOnATerminal) {
+  MakeLog(3);
+  FlipByte(Segment(1), 4096);
+  RunOptions terminal;
+  terminal.terminal = true;
+  for (const char* form : {"--nojson", "--json", "--raw"}) {
+    const Outcome outcome = RunTool({"dump", form, log_}, terminal);
+    EXPECT_EQ(outcome.code, 1);
+    const std::string words = "no valid group header";
+    const size_t first = outcome.out.find(words);
+    ASSERT_NE(first, std::string::npos) << form << outcome.out;
+    EXPECT_EQ(outcome.out.find(words, first + 1), std::string::npos) << form << outcome.out;
+  }
+  // Who redirects the one still sees it in the other.
+  const Outcome apart = RunTool({"dump", log_});
+  EXPECT_THAT(apart.out, HasSubstr("DAMAGE " + Segment(1)));
+  EXPECT_THAT(apart.err, HasSubstr("damage: " + Segment(1)));
+}
+
+// ---- stat
+
+TEST_F(ToolTest, StatCountsWhatIsThere) {
+  MakeLog(300, /*small_segments=*/true);
+  const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", log_}).out);
+  EXPECT_EQ(stat["state"], "clean");
+  EXPECT_EQ(stat["first_lsn"], 1);
+  EXPECT_EQ(stat["last_lsn"], 300);
+  EXPECT_EQ(stat["durable_lsn"], 300);
+  EXPECT_EQ(stat["records"], 300);
+  EXPECT_EQ(stat["groups"], 300);
+  EXPECT_EQ(stat["payload_bytes"], 9 * 9 + 90 * 10 + 201 * 11);
+  EXPECT_EQ(stat["control"]["closed"], true);
+  EXPECT_GT(stat["segments"].size(), 1u);
+  EXPECT_THAT(RunTool({"stat", log_}).out,
+              AllOf(HasSubstr("on average"), HasSubstr("last       300")));
+}
+
+TEST_F(ToolTest, WhatIsNeitherSegmentNorSpareIsNoSpare) {
+  MakeLog(1);
+  WriteFile(Segment(7), "left over");
+  const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", log_}).out);
+  EXPECT_EQ(stat["spares"], 0) << "as verify has it";
+  EXPECT_EQ(stat["left_files"], 1);
+  EXPECT_THAT(RunTool({"stat", log_}).out,
+              HasSubstr("and 0 spares, and 1 file that the next writer reuses or removes"));
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("1 segment, 80 bytes; 0 spares"));
+  ASSERT_EQ(Append("x").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(Segment(7)));
+}
+
+TEST_F(ToolTest, StatListsCursors) {
+  {
+    Options options;
+    options.cursors = true;
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(log_, options);
+    ASSERT_TRUE(log.ok()) << log.status();
+    absl::StatusOr<std::unique_ptr<Cursor>> billing = (*log)->OpenCursor("billing");
+    ASSERT_TRUE(billing.ok()) << billing.status();
+    ASSERT_TRUE((*log)->OpenCursor("search").ok());
+    for (int i = 0; i < 9; ++i) ASSERT_TRUE((*log)->AppendDurable("x").ok());
+    ASSERT_TRUE((*billing)->Advance(8).ok());
+  }
+  EXPECT_THAT(RunTool({"stat", log_}).out,
+              AllOf(HasSubstr("cursor     billing: at 8, 1 record behind, holds what is from 9 on"),
+                    HasSubstr("cursor     search: at 0, 9 records behind")));
+  const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", log_}).out);
+  EXPECT_EQ(stat["cursors"].size(), 2u);
+  EXPECT_EQ(stat["cursors"][0]["name"], "billing");
+  EXPECT_EQ(stat["cursors"][0]["lsn"], 8);
+  EXPECT_EQ(stat["cursors"][1]["behind"], 9);
+  const std::string metrics = RunTool({"stat", "--openmetrics", log_}).out;
+  const std::string labels = "{directory=\"" + log_ + "\",cursor=\"";
+  EXPECT_THAT(metrics,
+              AllOf(HasSubstr("seawall_directory_cursor_lsn" + labels + "billing\"} 8\n"),
+                    HasSubstr("seawall_directory_cursor_behind" + labels + "search\"} 9\n")));
+  WriteFile(log_ + ".metrics", metrics);
+  EXPECT_EQ(
+      std::system(("python3 tests/metrics/openmetrics_check.py <" + log_ + ".metrics").c_str()), 0);
+  EXPECT_EQ(RunTool({"verify", log_}).code, 0);
+  EXPECT_EQ(RunTool({"dump", log_}).code, 0);
+}
+
+TEST_F(ToolTest, StatSpeaksOpenMetrics) {
+  MakeLog(300);
+  const Outcome outcome = RunTool({"stat", "--openmetrics", log_});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("seawall_directory_last_lsn{directory=\"" + log_ + "\"} 300\n"),
+                    HasSubstr("seawall_directory_closed{directory=\"" + log_ + "\"} 1\n"),
+                    HasSubstr("# UNIT seawall_directory_file_bytes bytes\n")));
+  WriteFile(log_ + ".metrics", outcome.out);
+  EXPECT_EQ(
+      std::system(("python3 tests/metrics/openmetrics_check.py <" + log_ + ".metrics").c_str()), 0);
+  EXPECT_EQ(RunTool({"stat", "--openmetrics", "--json", log_}).code, 2);
+}
+
+TEST_F(ToolTest, OneIsNoPlural) {
+  MakeLog(1);
+  EXPECT_THAT(RunTool({"verify", log_}).out,
+              HasSubstr("read 1 record in 1 group, 1 segment, 80 bytes; 0 spares"));
+  EXPECT_THAT(RunTool({"stat", log_}).out, HasSubstr(" in 1 segment and 0 spares"));
+  FlipByte(Segment(1), 20);
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("1 place is damaged"));
+  FlipByte(log_ + "/CONTROL", 20);
+  EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("2 places are damaged"));
+}
+
+TEST_F(ToolTest, AnEmptyLogIsALog) {
+  EXPECT_EQ(Append("").code, 0);
+  for (const char* command : {"dump", "verify", "stat"}) {
+    EXPECT_EQ(RunTool({command, log_}).code, 0) << command;
+  }
+}
+
+// ---- verify
+
+TEST_F(ToolTest, VerifyPassesAClosedLog) {
+  MakeLog(300, /*small_segments=*/true);
+  const Outcome outcome = RunTool({"verify", log_});
+  EXPECT_EQ(outcome.code, 0) << outcome.out;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("closed by its writer"), HasSubstr("OK: no damage")));
+  const auto summary = OfType(RunTool({"verify", "--json", log_}).out, "summary");
+  ASSERT_EQ(summary.size(), 1u);
+  EXPECT_EQ(summary[0]["sound"], true);
+  EXPECT_EQ(summary[0]["verdict"], "clean");
+}
+
+TEST_F(ToolTest, VerifySaysThatALogIsUnclosedOrTorn) {
+  const auto log = Log::Open(log_, Options());
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE((*log)->AppendDurable("a record").ok());
+  const std::string copy = scratch_.path("copy");
+  std::filesystem::copy(log_, copy);
+  Outcome outcome = RunTool({"verify", copy});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("not closed"));
+  // Part of a write that never became a group.
+  FlipByte(copy + "/0000000000000001.seg", 8192);
+  outcome = RunTool({"verify", copy});
+  EXPECT_EQ(outcome.code, 0) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr("torn tail: "));
+  EXPECT_EQ(OfType(RunTool({"verify", "--json", copy}).out, "summary")[0]["verdict"], "torn tail");
+}
+
+TEST_F(ToolTest, VerifyNamesADamagedRecordAndGoesOn) {
+  Append("first\nsecond\nthird\n", {"--durable=end"});
+  Append("fourth\n");
+  // 4096: group header, 48 bytes; then a record header of 16, then the payload.
+  FlipByte(Segment(2),
+           4096 + 48 + 16 + 6 + 16);  // the second record, carried over by the reopening
+  const Outcome outcome = RunTool({"verify", log_});
+  EXPECT_EQ(outcome.code, 1) << outcome.out;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("offset 4166: expected checksum "), HasSubstr("found "),
+                                 HasSubstr("records 2 to 3 cannot be read")));
+  const Outcome dump = RunTool({"dump", log_});
+  EXPECT_EQ(dump.code, 1);
+  EXPECT_THAT(dump.out, AllOf(HasSubstr("first"), Not(HasSubstr("third")), HasSubstr("fourth")));
+  // Bytes alone cannot show a gap.
+  const Outcome raw = RunTool({"dump", "--raw", log_});
+  EXPECT_EQ(raw.code, 1);
+  EXPECT_EQ(raw.out, "first\n");
+}
+
+TEST_F(ToolTest, VerifyListsEveryDamagedPlace) {
+  MakeLog(400, /*small_segments=*/true);
+  FlipByte(Segment(1), 4096);         // the header of the first group
+  FlipByte(Segment(1), 4096 + 3000);  // somewhere in the middle
+  FlipByte(Segment(2), 20);           // one copy of a segment's header
+  FlipByte(log_ + "/CONTROL", 20);    // one slot
+  const Outcome outcome = RunTool({"verify", "--json", log_});
+  EXPECT_EQ(outcome.code, 1);
+  const auto problems = OfType(outcome.out, "problem");
+  ASSERT_EQ(problems.size(), 4u) << outcome.out;
+  EXPECT_EQ(problems[0]["path"], log_ + "/CONTROL");
+  EXPECT_EQ(problems[1]["path"], Segment(1));
+  EXPECT_EQ(problems[1]["offset"], 4096);
+  EXPECT_EQ(problems[1]["expected"], "the group of record 1");
+  EXPECT_EQ(problems[1]["consequence"], "record 1 cannot be read");
+  EXPECT_EQ(problems[3]["path"], Segment(2));
+  EXPECT_EQ(RunTool({"stat", log_}).code, 1);
+}
+
+TEST_F(ToolTest, VerifyPrintsTheSameWithAnyNumberOfJobs) {
+  MakeLog(1000, /*small_segments=*/true);
+  FlipByte(Segment(3), 4096 + 3000);
+  FlipByte(Segment(1), 4096 + 3000);
+  const Outcome one = RunTool({"verify", "--json", log_});
+  EXPECT_EQ(one.code, 1);
+  EXPECT_EQ(OfType(one.out, "problem").size(), 2u) << one.out;
+  for (const char* jobs : {"--jobs=2", "--jobs=7", "--jobs=64"}) {
+    EXPECT_EQ(RunTool({"verify", "--json", jobs, log_}).out, one.out) << jobs;
+  }
+  EXPECT_EQ(RunTool({"verify", "--jobs=0", log_}).code, 2);
+  EXPECT_THAT(RunTool({"verify", "--jobs=65", log_}).err, HasSubstr("expected 1 to 64"));
+}
+
+TEST_F(ToolTest, VerifyChecksBothCopiesOfASpare) {
+  const auto log = [this] {
+    Options options;
+    options.segment_bytes = 16384;
+    options.buffer_bytes = 8192;
+    options.max_record_bytes = 2048;
+    return Log::Open(log_, options);
+  }();
+  ASSERT_TRUE(log.ok());
+  // Half full: the spare is prepared. It is there when a rollover did not have to wait for one.
+  while ((*log)->stats().segments_created < 1) {
+    ASSERT_TRUE((*log)->AppendDurable(std::string(1000, 'x')).ok());
+  }
+  ASSERT_TRUE((*log)->AppendDurable("x").ok());
+  const std::string copy = scratch_.path("copy");
+  std::filesystem::copy(log_, copy);
+  if (OfType(RunTool({"verify", "--json", copy}).out, "summary")[0]["spares"] == 0) {
+    GTEST_SKIP() << "the spare was begun, or not yet written into CONTROL, when it was copied";
+  }
+  int last = 1;
+  while (std::filesystem::exists(copy + Segment(last + 1).substr(log_.size()))) ++last;
+  FlipByte(copy + Segment(last).substr(log_.size()), 3584 + 30);
+  const Outcome outcome = RunTool({"verify", copy});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("offset 3584: expected a valid segment header, copy 2 of 2"));
+}
+
+TEST_F(ToolTest, WhatDoesNotOpenIsStillListed) {
+  MakeLog(600, /*small_segments=*/true);
+  const std::string removed = Segment(2);
+  std::filesystem::remove(removed);
+  const Outcome verify = RunTool({"verify", log_});
+  EXPECT_EQ(verify.code, 1);
+  EXPECT_THAT(verify.out, AllOf(HasSubstr("DAMAGE " + removed), HasSubstr("does not open")));
+  const Outcome dump = RunTool({"dump", "--json", log_});
+  EXPECT_EQ(dump.code, 1);
+  const auto records = OfType(dump.out, "record");
+  ASSERT_FALSE(records.empty());
+  EXPECT_EQ(records.front()["lsn"], 1);
+  EXPECT_EQ(records.back()["lsn"], 600);
+  EXPECT_LT(records.size(), 600u);
+  EXPECT_EQ(RunTool({"stat", log_}).code, 1);
+}
+
+TEST_F(ToolTest, WithoutControlTheRecordsAreStillShown) {
+  MakeLog(10);
+  WriteFile(log_ + "/CONTROL", std::string(ReadFile(log_ + "/CONTROL").size(), 'x'));
+  EXPECT_EQ(RunTool({"verify", log_}).code, 1);
+  EXPECT_EQ(OfType(RunTool({"dump", "--json", log_}).out, "record").size(), 10u);
+}
+
+TEST_F(ToolTest, AShortenedSegmentIsDamage) {
+  MakeLog(300, /*small_segments=*/true);
+  std::filesystem::resize_file(Segment(1), 8192);
+  const Outcome outcome = RunTool({"verify", log_});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr(Segment(1) + ", offset 8192"));
+}
+
+// ---- what could not be done
+
+TEST_F(ToolTest, NoLogThereIsNotDamage) {
+  std::filesystem::create_directory(scratch_.path("empty"));
+  WriteFile(scratch_.path("file"), "not a directory");
+  for (const char* command : {"dump", "verify", "stat"}) {
+    for (const char* name : {"none", "empty", "file"}) {
+      const Outcome outcome = RunTool({command, scratch_.path(name)});
+      EXPECT_EQ(outcome.code, 2) << command << " " << name;
+      EXPECT_THAT(outcome.err, HasSubstr(name));
+    }
+  }
+}
+
+TEST_F(ToolTest, WrongUsageIsTwoAndSaysWhere) {
+  MakeLog(1);
+  const std::vector<std::vector<std::string>> wrong = {
+      {},
+      {"frobnicate"},
+      {"dump"},
+      {"dump", log_, "more"},
+      {"dump", "--raw", "--json", log_},
+      {"dump", "--raw", "--hex", log_},
+      {"dump", "--framing=length", log_},
+      {"dump", "--framing=xml", log_},
+      {"dump", "--from=9", "--to=3", log_},
+      {"dump", "--from=x", log_},
+      {"dump", "--no_such_flag", log_},
+      {"stat", "--raw", log_},
+      {"verify", "--from=3", log_},
+      {"append", "--durable=never", log_},
+      {"append", "--segment_bytes=5", log_},
+  };
+  for (const std::vector<std::string>& arguments : wrong) {
+    const Outcome outcome = RunTool(arguments);
+    EXPECT_EQ(outcome.code, 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, Not(IsEmpty()));
+  }
+}
+
+// Abseil's words differ by its version; the flag's name is in all of them.
+TEST_F(ToolTest, FlagsThatAbseilRefuses) {
+  MakeLog(1);
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"dump", "--no_such_flag", log_}, "'no_such_flag'"},
+      {{"dump", "-n", log_}, "'n'"},
+      {{"dump", "--from=x", log_}, "'from'"},
+      {{"dump", "--limit=-1", log_}, "'limit'"},
+      {{"dump", "--json=maybe", log_}, "'json'"},
+      {{"dump", log_, "--from"}, "'from'"},
+      {{"dump", "--nofrom", log_}, "'from'"},
+      {{"dump", "--flagfile=/no/such/file", log_}, "/no/such/file"},
+      // Abseil ends with status 0 for this one, which must not pass for a sound log.
+      {{"verify", "--only_check_args", log_}, ""},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    const Outcome outcome = RunTool(arguments);
+    EXPECT_EQ(outcome.code, 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    const std::string command = "seawall " + arguments[0];
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(message), HasSubstr(command + ": its flags were not"),
+                                   EndsWith("\nSee `" + command + " --help`.\n")));
+  }
+  EXPECT_THAT(RunTool({"--no_such_flag", "frobnicate"}).err, EndsWith("\nSee `seawall --help`.\n"));
+}
+
+TEST_F(ToolTest, AFlagOfAnotherCommandIsRefused) {
+  MakeLog(1);
+  WriteFile(scratch_.path("flags"), "--json\n");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"stat", "--raw", log_}, "it has no flag --raw; it has --json, --openmetrics\n"},
+      {{"verify", "--from=1", log_}, "it has no flag --from; it has --jobs, --json"},
+      {{"append", "--json", log_}, "it has no flag --json; it has --"},
+      {{"dump", "--flagfile=" + scratch_.path("flags"), log_}, "it has no flag --flagfile; it has"},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    const Outcome outcome = RunTool(arguments);
+    EXPECT_EQ(outcome.code, 2) << message;
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, AllOf(StartsWith("seawall " + arguments[0] + ": " + message),
+                                   EndsWith("\nSee `seawall " + arguments[0] + " --help`.\n")));
+  }
+}
+
+TEST_F(ToolTest, AnUnknownCommandIsRefused) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"frobnicate"}, {"help", "frobnicate"}, {"frobnicate", "--help"}}) {
+    const Outcome outcome = RunTool(arguments);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_EQ(outcome.err, "seawall: no command named \"frobnicate\"\nSee `seawall --help`.\n");
+  }
+}
+
+TEST_F(ToolTest, FlagsMayBeWrittenInEachUsualWay) {
+  MakeLog(3);
+  const std::string two = RunTool({"dump", "--from=2", "--limit=1", "--json", log_}).out;
+  EXPECT_EQ(OfType(two, "record").size(), 1u);
+  const std::vector<std::vector<std::string>> ways = {
+      {"dump", "--from", "2", "--limit", "1", "--json=true", log_},
+      {"--json", "dump", log_, "-from=2", "-limit=1"},
+      {"dump", "--nojson", "--json", "--from=1", "--from=2", "--limit=1", "--", log_},
+  };
+  for (const auto& way : ways) EXPECT_EQ(RunTool(way).out, two) << testing::PrintToString(way);
+  EXPECT_EQ(RunTool({"dump", "--nojson", log_}).out, RunTool({"dump", log_}).out);
+}
+
+// 0, 1 and 2 as `seawall --help` has them.
+TEST_F(ToolTest, ExitStatusOfEachCommand) {
+  const std::vector<std::string> commands = {"append", "dump", "stat", "verify"};
+  MakeLog(300, /*small_segments=*/true);
+  for (const std::string& command : commands) {
+    EXPECT_EQ(RunTool({command, log_}).code, 0) << command;
+    EXPECT_EQ(RunTool({command, log_, "one", "too", "many"}).code, 2) << command;
+    EXPECT_EQ(RunTool({command, "/dev/null"}).code, 2) << command;
+    EXPECT_EQ(RunTool({command, "/dev/null/below"}).code, 2) << command;
+  }
+  std::filesystem::remove(log_ + "/CONTROL");
+  const auto before = ReadFiles(log_);
+  for (const std::string& command : commands) {
+    const Outcome outcome = RunTool({command, log_});
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.out + outcome.err, HasSubstr("CONTROL")) << command;
+  }
+  EXPECT_EQ(ReadFiles(log_).size(), before.size());
+  EXPECT_EQ(RunTool({"--help"}).code, 0);
+  EXPECT_EQ(RunTool({"help", "frobnicate"}).code, 2);
+  EXPECT_EQ(RunTool({"--version"}).code, 0);
+}
+
+TEST_F(ToolTest, HelpTeaches) {
+  EXPECT_THAT(RunTool({"--help"}).out, AllOf(HasSubstr("Exit status"), HasSubstr("verify")));
+  for (const char* command : {"dump", "verify", "stat", "append"}) {
+    const Outcome help = RunTool({command, "--help"});
+    EXPECT_EQ(help.code, 0);
+    EXPECT_THAT(help.out, AllOf(StartsWith(std::string("seawall ") + command),
+                                HasSubstr("Examples:"), HasSubstr("Exit status:")));
+    EXPECT_EQ(RunTool({"help", command}).out, help.out);
+    EXPECT_EQ(RunTool({"--no_such_flag", command, "-h"}).out, help.out);
+  }
+}
+
+TEST_F(ToolTest, ANewerFormatIsNotDamage) {
+  MakeLog(3);
+  std::string control = ReadFile(log_ + "/CONTROL");
+  for (size_t slot = 0; slot < control.size(); slot += 4096) control[slot + 8] = 2;
+  WriteFile(log_ + "/CONTROL", control);
+  const Outcome outcome = RunTool({"verify", log_});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("newer Seawall"));
+}
+
+TEST_F(ToolTest, ReadsWhatItMayNotWriteAndChangesNothing) {
+  MakeLog(100);
+  const auto before = ReadFiles(log_);
+  for (const auto& file : before) chmod((log_ + "/" + file.first).c_str(), 0444);
+  chmod(log_.c_str(), 0555);
+  RunOptions options;
+  options.obey_modes = true;
+  for (const char* command : {"dump", "verify", "stat"}) {
+    const Outcome outcome = RunTool({command, log_}, options);
+    if (outcome.code == 125) GTEST_SKIP() << "root, and unable to give its privileges up";
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  }
+  options.input = "x\n";
+  EXPECT_EQ(RunTool({"append", log_}, options).code, 2);
+  chmod(Segment(1).c_str(), 0);
+  const Outcome denied = RunTool({"verify", log_}, options);
+  EXPECT_EQ(denied.code, 2);
+  EXPECT_THAT(denied.err, HasSubstr("Permission denied"));
+  chmod(log_.c_str(), 0755);
+  chmod(Segment(1).c_str(), 0644);
+  EXPECT_EQ(ReadFiles(log_), before);
+}
+
+}  // namespace
+}  // namespace seawall
