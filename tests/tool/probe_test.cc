@@ -21,9 +21,9 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/tool/tool_test_util.h"
-#include "tools/disk_device.h"
-#include "tools/disk_probe.h"
-#include "tools/probe_verdict.h"
+#include "tools/seawall/probe/disk_device.h"
+#include "tools/seawall/probe/disk_probe.h"
+#include "tools/seawall/probe/probe_verdict.h"
 
 namespace seawall {
 namespace {
@@ -565,7 +565,8 @@ class ProbeToolTest : public ::testing::Test {
       in_child();
       const int err = open(scratch_.path("err").c_str(), O_WRONLY | O_CREAT, 0600);
       dup2(err, STDERR_FILENO);
-      execl("tools/seawall", "seawall", "probe", "--seconds=600", directory_.c_str(), nullptr);
+      execl("tools/seawall/seawall", "seawall", "probe", "--seconds=600", directory_.c_str(),
+            nullptr);
       _exit(127);
     }
     char event[4096];

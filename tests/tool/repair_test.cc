@@ -22,8 +22,8 @@
 #include "tests/damage/damage_logs.h"
 #include "tests/support/seed.h"
 #include "tests/tool/tool_test_util.h"
-#include "tools/log_salvage.h"
-#include "tools/salvage_writer.h"
+#include "tools/seawall/salvage/log_salvage.h"
+#include "tools/seawall/salvage/salvage_writer.h"
 
 namespace seawall {
 namespace {

@@ -166,7 +166,8 @@ class PipedAppend {
       const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT, 0600);
       if (dup2(fds[0], STDIN_FILENO) < 0 || dup2(err_fd, STDERR_FILENO) < 0) _exit(126);
       std::signal(SIGHUP, ignore_hangup ? SIG_IGN : SIG_DFL);
-      execl("tools/seawall", "seawall", "append", "--durable=end", directory.c_str(), nullptr);
+      execl("tools/seawall/seawall", "seawall", "append", "--durable=end", directory.c_str(),
+            nullptr);
       _exit(127);
     }
     close(fds[0]);

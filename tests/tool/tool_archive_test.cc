@@ -146,7 +146,7 @@ TEST_F(ToolArchiveTest, ACommandThatFailsIsRunUntilItSucceeds) {
     if (dup2(input[0], STDIN_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0) _exit(126);
     const std::string command = "--archive_command=echo %f >" + scratch_.path("calls") +
                                 "; test -e " + tape + " || exit 3; " + Copy();
-    execl("tools/seawall", "seawall", "append", "--segment_bytes=16384", "--durable=each",
+    execl("tools/seawall/seawall", "seawall", "append", "--segment_bytes=16384", "--durable=each",
           command.c_str(), log_.c_str(), nullptr);
     _exit(127);
   }

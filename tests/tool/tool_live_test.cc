@@ -220,8 +220,8 @@ class OvertakenToolTest : public ::testing::Test {
   // Runs `seawall COMMAND`, and overtakes it when its output has begun.
   Outcome RunOvertaken(const std::string& command) {
     const std::string errors = scratch_.path("errors");
-    FILE* tool =
-        popen(("tools/seawall " + command + " " + directory_ + " 2>" + errors).c_str(), "r");
+    FILE* tool = popen(
+        ("tools/seawall/seawall " + command + " " + directory_ + " 2>" + errors).c_str(), "r");
     Outcome outcome;
     char block[4096];
     size_t got = fread(block, 1, sizeof(block), tool);

@@ -33,7 +33,7 @@ class Tail {
       dup2(out[1], STDOUT_FILENO);
       dup2(err[1], STDERR_FILENO);
       arguments.insert(arguments.begin(), "tail");
-      std::string tool = "tools/seawall";
+      std::string tool = "tools/seawall/seawall";
       std::vector<char*> argv = {tool.data()};
       for (std::string& argument : arguments) argv.push_back(argument.data());
       argv.push_back(nullptr);

@@ -207,8 +207,8 @@ TEST_F(ToolTest, AFullDiskBehindTheOutputIsAnError) {
 TEST_F(ToolTest, AReaderThatHasSeenEnoughEndsItQuietly) {
   Append(std::string(2 << 19, 'x') + "\n");
   // The shell's status is that of dump; SIGPIPE is ignored where it comes from.
-  const std::string command = "trap '' PIPE; set -o pipefail; tools/seawall dump --raw " + log_ +
-                              " 2>" + scratch_.path("err") + " | head -c1 >/dev/null";
+  const std::string command = "trap '' PIPE; set -o pipefail; tools/seawall/seawall dump --raw " +
+                              log_ + " 2>" + scratch_.path("err") + " | head -c1 >/dev/null";
   const int status = std::system(("bash -c \"" + command + "\"").c_str());
   EXPECT_EQ(WEXITSTATUS(status), 128 + SIGPIPE);
   EXPECT_EQ(ReadFile(scratch_.path("err")), "");

@@ -22,7 +22,7 @@ namespace seawall {
 namespace {
 
 // Bazel starts tests in the folder that holds their data.
-constexpr char kTool[] = "tools/seawall";
+constexpr char kTool[] = "tools/seawall/seawall";
 
 void Redirect(const std::string& path, int flags, int to) {
   const int fd = open(path.c_str(), flags, 0600);

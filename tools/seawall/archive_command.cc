@@ -1,0 +1,116 @@
+#include "tools/seawall/archive_command.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "engine/io/file_io.h"
+
+extern char** environ;
+
+namespace seawall {
+namespace {
+
+// For a word of the shell, whatever is in it.
+std::string Quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+// Nothing if there is a % that means nothing.
+std::optional<std::string> Substitute(const std::string& command, const SealedSegment& segment) {
+  std::string result;
+  for (size_t i = 0; i < command.size(); ++i) {
+    if (command[i] != '%') {
+      result += command[i];
+      continue;
+    }
+    switch (++i < command.size() ? command[i] : '\0') {
+      case 'p':
+        result += Quoted(segment.path);
+        break;
+      case 'f':
+        result += segment.path.substr(segment.path.rfind('/') + 1);
+        break;
+      case 'a':
+        absl::StrAppend(&result, segment.first_lsn);
+        break;
+      case 'b':
+        absl::StrAppend(&result, segment.last_lsn);
+        break;
+      case '%':
+        result += '%';
+        break;
+      default:
+        return std::nullopt;
+    }
+  }
+  return result;
+}
+
+// The exit status, as a shell has it; or that it could not be run.
+absl::StatusOr<int> RunShell(const std::string& command) {
+  std::string shell = "/bin/sh", dash_c = "-c", text = command;
+  char* const arguments[] = {shell.data(), dash_c.data(), text.data(), nullptr};
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  // A Ctrl-C is for us: we end in order, and a copy that is being made is made.
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  // Our input is records, and must not be read by anybody else (as ssh does); our output is ours.
+  posix_spawn_file_actions_t streams;
+  posix_spawn_file_actions_init(&streams);
+  posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&streams, STDERR_FILENO, STDOUT_FILENO);
+  pid_t child;
+  const int error = posix_spawn(&child, shell.c_str(), &streams, &attributes, arguments, environ);
+  posix_spawn_file_actions_destroy(&streams);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return ErrnoStatus(error, "run", shell);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return ErrnoStatus(errno, "wait for", shell);
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+std::string ArchiveCommandProblem(const std::string& command) {
+  if (!Substitute(command, SealedSegment()).has_value()) {
+    return "expected %p, %f, %a, %b or %% behind each %";
+  }
+  return "";
+}
+
+std::function<absl::Status(const SealedSegment&)> ArchiveByCommand(const std::string& command) {
+  auto failing = std::make_shared<bool>(false);  // used by one thread
+  return [command, failing](const SealedSegment& segment) {
+    const std::string line = Substitute(command, segment).value_or("false");
+    const absl::StatusOr<int> exit = RunShell(line);
+    if (exit.ok() && *exit == 0) {
+      *failing = false;
+      return absl::OkStatus();
+    }
+    absl::Status status = exit.ok() ? absl::UnavailableError(absl::StrCat("archive ", segment.path,
+                                                                          ": exit status ", *exit))
+                                    : exit.status();
+    if (!*failing) {
+      std::fprintf(stderr, "seawall append: %s; the log keeps it until that works\n",
+                   std::string(status.message()).c_str());
+    }
+    *failing = true;
+    return status;
+  };
+}
+
+}  // namespace seawall
