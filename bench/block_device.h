@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the disk below a directory did, for anybody, as the kernel counts it.
 #ifndef SEAWALL_BENCH_BLOCK_DEVICE_H_
 #define SEAWALL_BENCH_BLOCK_DEVICE_H_

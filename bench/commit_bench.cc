@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a log costs above what the machine itself costs.
 //
 //   bazel run --config=opt //bench:commit_bench                     all of it, about four minutes

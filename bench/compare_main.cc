@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs Seawall, bare loops, and other logs on the same workloads: bench/compare --help.
 #include <linux/magic.h>
 #include <sys/ioctl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a comparison runs, from its flags.
 #ifndef SEAWALL_BENCH_COMPARE_PLAN_H_
 #define SEAWALL_BENCH_COMPARE_PLAN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a log costs more when it is larger.
 //
 //   bazel run --config=opt //bench:flat_cost                        up to 2 GB, about ten minutes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counts what this process sends to stable storage, whichever library asks for it.
 //
 // flush_counter.cc defines fsync, fdatasync, open, pwrite and their kin; a program's definitions

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How soon a follower sees a record, from the call of AppendDurable on, and what followers cost the
 // writer: with none, one and eight of them, in the process (Log::NewReader) and in processes of
 // their own (Reader::Follow).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a lone commit takes, beside a bare pwrite + fdatasync over a file of zeros, and whether
 // rollovers or large records among small ones show.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One run of one peer: the workload, and the check that it was done.
 #ifndef SEAWALL_BENCH_MEASURE_H_
 #define SEAWALL_BENCH_MEASURE_H_

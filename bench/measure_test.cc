@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // That a log which loses records, or does not flush, gets no figure; and the plan of a comparison.
 #include "bench/measure.h"
 

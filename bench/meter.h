@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a workload measures itself with.
 #ifndef SEAWALL_BENCH_METER_H_
 #define SEAWALL_BENCH_METER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a comparison's page shows.
 #ifndef SEAWALL_BENCH_PLOTS_H_
 #define SEAWALL_BENCH_PLOTS_H_

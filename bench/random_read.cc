@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Open and random read against the size of the log.
 //
 //   bazel run --config=opt //bench:random_read                                1 GiB, under a minute

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Records that tell where they come from, and the check that those which were acknowledged are
 // there.
 #ifndef SEAWALL_BENCH_RECORD_H_

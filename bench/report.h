@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The results of a comparison as text, as JSON, and as a page with plots.
 #ifndef SEAWALL_BENCH_REPORT_H_
 #define SEAWALL_BENCH_REPORT_H_

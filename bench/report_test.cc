@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reports of bench/compare, from results that are made up here.
 #include "bench/report.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What was measured, as plain values.
 #ifndef SEAWALL_BENCH_RESULTS_H_
 #define SEAWALL_BENCH_RESULTS_H_

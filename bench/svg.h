@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plots as SVG elements for a page that defines the colours: var(--ink), --faint, --line, --paper,
 // and --series-0, --series-1, ... for those who are compared.
 #ifndef SEAWALL_BENCH_SVG_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The workloads, and what is measured while they run.
 #ifndef SEAWALL_BENCH_WORKLOAD_H_
 #define SEAWALL_BENCH_WORKLOAD_H_

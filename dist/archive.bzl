@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """cc_archive: one static library of all that a target links, for builds that know no Bazel."""
 
 load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes man pages of the tool: what `seawall --help` and `seawall COMMAND --help` say, and no more.
 
 Usage: dist/man_pages.py SEAWALL VERSION DATE DIRECTORY

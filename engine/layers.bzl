@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine's folders in the order of dependency: one may include from those above it, never from below."""
 
 LAYERS = [

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A journal in Python, through seawall/c.h and ctypes alone: nothing is compiled.
 
 Appends each RECORD, one sync for all of them, and says which are on stable storage as the log's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests in this folder have in common."""
 
 load("@rules_cc//cc:defs.bzl", "cc_test")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Sourced by the scripts here: finds what is needed, and installs what is missing.
 #
 #   need libxxhash-dev "checksums" test -e /usr/include/xxhash.h

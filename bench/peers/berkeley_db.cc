@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Berkeley DB's log subsystem by itself: log_put, flushed in groups by the library.
 #include <db.h>
 

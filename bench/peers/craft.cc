@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Canonical's C-Raft: its log by itself, the libuv implementation of raft_io. It belongs to one
 // thread, which runs the event loop; what threads hand in meanwhile goes to it in one append().
 #include <uv.h>

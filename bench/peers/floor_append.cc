@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What appending without waiting cannot do without: each record is copied and hashed into an
 // aligned buffer, and full buffers are written around the page cache into a file written ahead, by
 // a thread of their own. One fdatasync at the end. floor-memory leaves the writing out; floor-pread

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ideal group commit: N threads hand in a record each; the last to come writes all of them with
 // one pwrite, syncs once, and wakes each of the others once. With one thread that is a bare
 // pwrite + fdatasync for each record. The file was written ahead and is written over from its

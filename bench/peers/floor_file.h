@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file of a bare loop: written ahead, its records all of one length, each with a checksum.
 #ifndef SEAWALL_BENCH_PEERS_FLOOR_FILE_H_
 #define SEAWALL_BENCH_PEERS_FLOOR_FILE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys for stores that have no log of their own to append to: numbers, in order.
 #ifndef SEAWALL_BENCH_PEERS_KEY_H_
 #define SEAWALL_BENCH_PEERS_KEY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LevelDB's log: a record is a Put, and the memtable is so large that it is never flushed. Its
 // reader of the log is not public, so it has no replay.
 #include <leveldb/db.h>

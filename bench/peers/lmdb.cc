@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // LMDB has no log: a record is a transaction that puts it at the end of a tree. Records that nobody
 // waits for are one transaction.
 #include <lmdb.h>

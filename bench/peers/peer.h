@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What bench/compare measures: a log, or a bare loop that does only what no log could leave out.
 #ifndef SEAWALL_BENCH_PEERS_PEER_H_
 #define SEAWALL_BENCH_PEERS_PEER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // RocksDB's write-ahead log, through its public interface: a record is a Put, and the memtable is
 // so large that it is never flushed. Replay is GetUpdatesSince(), its reader of the log.
 #include <rocksdb/db.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Seawall itself, as Options() has it.
 #include <memory>
 #include <string>

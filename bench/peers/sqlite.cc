@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SQLite in WAL mode: a record is a row of its own transaction. One connection, which the threads
 // take in turns: with one each they would poll for the lock. Records that nobody waits for are rows
 // of one transaction.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WiredTiger's log, through a logged table: a record is an insert that commits by itself. Replay is
 // a cursor over the log, which looks each record up anew.
 #include <wiredtiger.h>

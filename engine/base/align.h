@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Arithmetic on file offsets: the block, and rounding to multiples of it.
 #ifndef SEAWALL_ENGINE_BASE_ALIGN_H_
 #define SEAWALL_ENGINE_BASE_ALIGN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // futex(2), within one process.
 #ifndef SEAWALL_ENGINE_BASE_FUTEX_H_
 #define SEAWALL_ENGINE_BASE_FUTEX_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Integers in files: little-endian, at any address.
 #ifndef SEAWALL_ENGINE_BASE_LITTLE_ENDIAN_H_
 #define SEAWALL_ENGINE_BASE_LITTLE_ENDIAN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // std::mutex with Clang's thread-safety annotations. absl::Mutex is not used: ThreadSanitizer
 // reports false races on it when Abseil itself was built without the sanitizer, as Debian's is.
 #ifndef SEAWALL_ENGINE_BASE_MUTEX_H_

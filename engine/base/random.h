@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random numbers for salts and log ids.
 #ifndef SEAWALL_ENGINE_BASE_RANDOM_H_
 #define SEAWALL_ENGINE_BASE_RANDOM_H_

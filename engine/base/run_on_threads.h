@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Work that threads take from one another until there is none left, on as many as there are to be
 // had.
 #ifndef SEAWALL_ENGINE_BASE_RUN_ON_THREADS_H_

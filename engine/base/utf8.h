@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // UTF-8 as RFC 3629 has it.
 #ifndef SEAWALL_ENGINE_BASE_UTF8_H_
 #define SEAWALL_ENGINE_BASE_UTF8_H_

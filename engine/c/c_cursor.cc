@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C interface's cursors: seawall/c.h says what each function does.
 #include <vector>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the functions of seawall/c.h have in common: errors, structs that grow, and exceptions that
 // stay inside.
 #ifndef SEAWALL_ENGINE_C_C_ERROR_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the opaque types of seawall/c.h are.
 #ifndef SEAWALL_ENGINE_C_C_HANDLES_H_
 #define SEAWALL_ENGINE_C_C_HANDLES_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C interface's log: seawall/c.h says what each function does.
 #include <cstdlib>
 #include <vector>

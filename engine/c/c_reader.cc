@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C interface's readers: seawall/c.h says what each function does.
 #include <chrono>
 #include <mutex>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cursors of an open log: where each one stands, and how much of that is written and synced.
 // Knows neither files nor threads.
 #ifndef SEAWALL_ENGINE_COMMIT_CURSOR_SET_H_

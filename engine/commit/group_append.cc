@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The half of GroupCommit that runs in appending threads: finding a place for records, and waiting
 // for one where there is none.
 #include <algorithm>

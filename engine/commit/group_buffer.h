@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One group in the making: an aligned buffer where appending threads reserve a place by one
 // compare-and-swap, and copy their records at the same time.
 #ifndef SEAWALL_ENGINE_COMMIT_GROUP_BUFFER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "engine/commit/group_commit.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The way of a record: reserved in a buffer, copied there, sealed in a group, written, synced.
 //
 // Appending threads reserve LSN and place under the mutex and copy outside it. A thread that waits

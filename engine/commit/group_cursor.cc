@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of GroupCommit that keeps cursors: their table is written before a sync that a round
 // makes, and who waits for it waits in the queue of those that wait for records.
 #include <string>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Seals groups and writes them, each where the one before ended.
 #ifndef SEAWALL_ENGINE_COMMIT_GROUP_WRITER_H_
 #define SEAWALL_ENGINE_COMMIT_GROUP_WRITER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the waiters of a round sleep on: words that they share by the processor they were on.
 //
 // With a wake-up call for each waiter, the first woken take the leader's processor from it. With

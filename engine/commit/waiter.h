@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waiting on one word: targeted wakes, and none where nobody sleeps. A condition variable would
 // cost each waiter the log's mutex once more when it wakes.
 #ifndef SEAWALL_ENGINE_COMMIT_WAITER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Following an open log: readers at its end sleep until a watermark has moved. They are passive:
 // none ever leads, or causes a write or a sync.
 #ifndef SEAWALL_ENGINE_COMMIT_WATERMARK_WATCH_H_

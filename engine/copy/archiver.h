@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hands sealed segments to Options::archive, one after the other, and keeps them until it took
 // them.
 #ifndef SEAWALL_ENGINE_COPY_ARCHIVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backups up to an LSN that is known to be durable: Log::Backup().
 #ifndef SEAWALL_ENGINE_COPY_BACKUP_H_
 #define SEAWALL_ENGINE_COPY_BACKUP_H_

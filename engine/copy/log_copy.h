@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Makes a new log of segments of another one, up to an LSN. What backup and restore have in common.
 #ifndef SEAWALL_ENGINE_COPY_LOG_COPY_H_
 #define SEAWALL_ENGINE_COPY_LOG_COPY_H_

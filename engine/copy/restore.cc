@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts a log together again from its archived segments and what is left of it.
 #include <algorithm>
 #include <memory>

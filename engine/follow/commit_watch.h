@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a reader of an open log waits at its end.
 #ifndef SEAWALL_ENGINE_FOLLOW_COMMIT_WATCH_H_
 #define SEAWALL_ENGINE_FOLLOW_COMMIT_WATCH_H_

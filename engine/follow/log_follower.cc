@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reader::Follow: reads a log that another process writes, and goes on as that goes on.
 //
 // What may be read is durable for good, whatever becomes of the writer: sealed segments (their

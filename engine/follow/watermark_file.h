@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The file WATERMARK: what readers in other processes may see (format.h, WatermarkBlock). Written
 // with pwrite(2) and never synced, it is a message through the page cache, which lives as long as
 // those that read it. It is written after the sync that it tells of, so it never runs ahead of it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The checksums of the format, all XXH3 (https://xxhash.com) at 64 bits.
 #ifndef SEAWALL_ENGINE_FORMAT_CHECKSUM_H_
 #define SEAWALL_ENGINE_FORMAT_CHECKSUM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // XXH3 of long input, with AVX2. The whole file is compiled for processors that have it; who calls
 // asks first. (Debian's and upstream's builds of xxHash do not agree on whether they export the
 // library's own run-time dispatch.)

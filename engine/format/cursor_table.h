@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The table of cursors as bytes: two slots of one block each, behind the header of a segment that
 // has them (SegmentHeader::cursors). They are written in turn, each before a sync of the segment
 // that is being written, so that a torn write leaves the other.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The names of the files in a log's directory.
 #ifndef SEAWALL_ENGINE_FORMAT_FILE_NAMES_H_
 #define SEAWALL_ENGINE_FORMAT_FILE_NAMES_H_

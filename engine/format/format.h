@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes on disk, as FORMAT.md specifies them: pure encoding and decoding, no I/O, no policy.
 // All integers are little-endian.
 #ifndef SEAWALL_ENGINE_FORMAT_FORMAT_H_

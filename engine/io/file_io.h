@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // System calls made whole: EINTR retried, short counts gone on with, an errno turned into a
 // status that names path, offset, expected and found. (Of the other verbs of FileSystem, who calls
 // them does the last with ErrnoStatus().)

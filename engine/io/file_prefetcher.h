@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a file ahead of the thread that goes through it. To copy bytes out of the page cache takes
 // about as long as to check them: a second thread does the one while the first does the other; and
 // where a piece is not there in time, the first reads the next one itself instead of waiting.

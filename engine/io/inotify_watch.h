@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // FileWatch by inotify(7).
 #ifndef SEAWALL_ENGINE_IO_INOTIFY_WATCH_H_
 #define SEAWALL_ENGINE_IO_INOTIFY_WATCH_H_

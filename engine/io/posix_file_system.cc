@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The FileSystem of the operating system: each verb one system call (file_system.h).
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cursor of seawall/cursor.h: a name, and the log that keeps it.
 #ifndef SEAWALL_ENGINE_LOG_LOG_CURSOR_H_
 #define SEAWALL_ENGINE_LOG_LOG_CURSOR_H_

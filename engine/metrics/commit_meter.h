@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a log measures of its commits: how long their parts take, how large groups are, and what is
 // in flight. What each figure means is said in seawall/stats.h.
 #ifndef SEAWALL_ENGINE_METRICS_COMMIT_METER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hands events to Options::on_event on a thread of its own, and watches the write or sync in
 // flight: the thread that would tell of a stall is not the one that is stalled.
 #ifndef SEAWALL_ENGINE_METRICS_EVENT_DISPATCHER_H_

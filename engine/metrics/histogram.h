@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A histogram that threads add to without a lock.
 #ifndef SEAWALL_ENGINE_METRICS_HISTOGRAM_H_
 #define SEAWALL_ENGINE_METRICS_HISTOGRAM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes OpenMetrics 1.0 text (https://github.com/prometheus/OpenMetrics, "Text format"). What is
 // measured is the caller's.
 #ifndef SEAWALL_ENGINE_METRICS_METRICS_TEXT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "seawall/openmetrics.h"
 
 #include "engine/metrics/metrics_text.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The readers of seawall/reader.h: of an open log, and of a directory that is only read.
 #ifndef SEAWALL_ENGINE_READ_LOG_READER_H_
 #define SEAWALL_ENGINE_READ_LOG_READER_H_

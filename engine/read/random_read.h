@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One record, wherever it is.
 #ifndef SEAWALL_ENGINE_READ_RANDOM_READ_H_
 #define SEAWALL_ENGINE_READ_RANDOM_READ_H_

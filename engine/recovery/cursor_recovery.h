@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which table of cursors counts, of those in the segments of a log. Reads only.
 #ifndef SEAWALL_ENGINE_RECOVERY_CURSOR_RECOVERY_H_
 #define SEAWALL_ENGINE_RECOVERY_CURSOR_RECOVERY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Carries out what recovery_plan.h decided: the one unit of recovery that changes the disk. It
 // begins a fresh segment, so that a recovered segment is never appended to.
 #ifndef SEAWALL_ENGINE_RECOVERY_RECOVERY_H_

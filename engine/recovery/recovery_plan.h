@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is in a log's directory, and what to make of it. Reads only; ApplyRecovery (recovery.h)
 // carries it out.
 #ifndef SEAWALL_ENGINE_RECOVERY_RECOVERY_PLAN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which segments make up a log: the tail, and by what each header says of its predecessor, all that
 // are before it.
 #ifndef SEAWALL_ENGINE_RECOVERY_SEGMENT_CHAIN_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The headers of many segments, several at a time: opening a log waits for the disk once for many
 // of them, not once for each.
 #ifndef SEAWALL_ENGINE_RECOVERY_SEGMENT_READ_AHEAD_H_

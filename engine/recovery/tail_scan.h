@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the last segment of a log holds, up to the first group that is not good, and what is behind.
 // Reads only; what it means is TailVerdict's and the planner's.
 #ifndef SEAWALL_ENGINE_RECOVERY_TAIL_SCAN_H_

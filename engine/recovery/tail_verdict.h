@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decision of recovery: what the end of the last segment means. One table, which
 // recovery_test enumerates.
 #ifndef SEAWALL_ENGINE_RECOVERY_TAIL_VERDICT_H_

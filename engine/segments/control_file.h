@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CONTROL file: what is known to be durable about a log as a whole, in slots that are written
 // in turn, so that a torn write leaves the others. Three, not two: the newest may be one whose sync
 // failed, which is read from the page cache and not on disk; the next write must leave both it and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "engine/segments/cursor_area.h"
 
 #include "engine/io/file_io.h"

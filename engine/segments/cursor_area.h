@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the slots of the cursors' table (cursor_table.h) from a segment's file.
 #ifndef SEAWALL_ENGINE_SEGMENTS_CURSOR_AREA_H_
 #define SEAWALL_ENGINE_SEGMENTS_CURSOR_AREA_H_

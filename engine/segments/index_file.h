@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The index of a sealed segment in its file, behind the groups (FORMAT.md, section 9). It is a
 // hint: one that is missing or does not verify is made again by a scan, and what it leads to is
 // believed only when it verifies itself.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Segment files: their names, and the two ways that one comes to be. A prepared spare
 // (segment_store.h) becomes a segment when the first group is written behind its header; a fresh
 // segment is begun with the records that a recovery or a truncation keeps.

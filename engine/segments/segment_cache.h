@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The segments that records were read from last, each with its file open and its index in memory:
 // a random read in one of them is one pread. For another one it is an open and two preads. An index
 // that took a scan is kept longer than the file.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A segment's file as recovery finds it: what its header says, and what is wrong with it.
 #ifndef SEAWALL_ENGINE_SEGMENTS_SEGMENT_FILE_H_
 #define SEAWALL_ENGINE_SEGMENTS_SEGMENT_FILE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where the groups of a segment are, and records within the large ones: sparse, so that any record
 // of it is found with one small read. The writer collects it; a sealed segment has it in its file
 // (index_file.h).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The segments of a log, of which there may be many: 64 bytes each. What only a few of them need at
 // a time is not kept for all: a path is made for whoever asks, a pin while somebody holds it, and
 // an index is there only until it is in the file.

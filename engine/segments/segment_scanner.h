@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one decoder: finds groups in a segment file. Recovery, readers, dump and verify all read
 // through it, so that they cannot disagree on what is in a file.
 #ifndef SEAWALL_ENGINE_SEGMENTS_SEGMENT_SCANNER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What may be given up at the front of a log: the holds against it.
 #ifndef SEAWALL_ENGINE_STORE_RETENTION_H_
 #define SEAWALL_ENGINE_STORE_RETENTION_H_

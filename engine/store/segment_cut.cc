@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of SegmentStore that gives up the back of a log, or all of it: it begins a fresh segment
 // whose header, written last, says what stands before it.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of SegmentStore that gives up records at the front: trimming, and what becomes of the
 // files.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of SegmentStore that knows what keeps segments: holds, what is wanted, and the report.
 #include <algorithm>
 #include <array>

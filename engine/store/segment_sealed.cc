@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of SegmentStore that gives sealed segments their indexes.
 #include <algorithm>
 #include <optional>

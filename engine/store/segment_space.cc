@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of SegmentStore that makes room for the writer: zeros ahead, spares, and waiting for
 // them.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The segments of an open log: which there are, which one comes next, which may go. A background
 // thread works ahead of the writer: it writes zeros into the segment that is being filled, makes
 // spare segments, and recycles or unlinks what was trimmed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CrashFileSystem: looking at the disk and damaging it, beside the seam.
 #include <algorithm>
 #include <mutex>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The disk of CrashFileSystem: what is durable, and what was done since and is not.
 //
 // Pure data, without locks, calls or faults. A Disk is a value whose copies share inodes and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What CrashFileSystem, its open files and its images share.
 #ifndef SEAWALL_ENGINE_TESTING_CRASH_KERNEL_H_
 #define SEAWALL_ENGINE_TESTING_CRASH_KERNEL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CrashState: which disks a power loss can leave.
 #include <algorithm>
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes snapshots in the background, and trims the log behind them.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_CHECKPOINT_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_CHECKPOINT_H_

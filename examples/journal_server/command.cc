@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "examples/journal_server/command.h"
 
 #include <charconv>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands: what they are called, what they take, and the functions that do them.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_COMMAND_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_COMMAND_H_

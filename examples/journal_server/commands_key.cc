@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands on keys, whatever they hold.
 #include "examples/journal_server/command.h"
 #include "examples/journal_server/reply.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lists, which are queues at both ends.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands about the connection and the server.
 #include "absl/strings/str_cat.h"
 #include "examples/journal_server/command.h"

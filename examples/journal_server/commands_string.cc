@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Strings and counters.
 #include "absl/strings/str_cat.h"
 #include "examples/journal_server/command.h"

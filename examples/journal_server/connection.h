@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client: its input, parsed and run in order, and its replies, sent in order.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_CONNECTION_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_CONNECTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What commands do to the store, and the records of the journal, which are lists of effects.
 //
 // The journal holds effects and not commands: redoing one needs neither the clock nor chance, and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the requests of clients on the store, and journals what they do.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_EXECUTOR_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_EXECUTOR_H_

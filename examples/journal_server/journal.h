@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The journal: a Seawall log of records of effects, and how far it has come.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_JOURNAL_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_JOURNAL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A durable key-value store and queue that speaks the Redis protocol, journaled through Seawall.
 //
 //   bazel run --config=opt //examples/journal_server -- --dir=/tmp/js --port=6380

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Replies in RESP2, appended to a buffer.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_REPLY_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_REPLY_H_

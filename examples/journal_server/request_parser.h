@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests out of a byte stream: RESP arrays of bulk strings, parsed by hiredis, and inline
 // commands ("PING\r\n", as typed into netcat).
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_REQUEST_PARSER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server: one event loop (libuv) that accepts clients, runs their requests and sends replies.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_SERVER_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_SERVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the server tells about itself: INFO and CONFIG GET.
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Snapshots: the file that a restart begins with.
 //
 //   file    := header, chunk*, footer chunk

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keys and what they hold, in memory.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_STORE_H_
 #define SEAWALL_EXAMPLES_JOURNAL_SERVER_STORE_H_

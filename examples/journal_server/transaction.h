@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The effects of one command, or of all commands of an EXEC: applied at once, so that later ones
 // see them, and one record of the journal in the end; or taken back.
 #ifndef SEAWALL_EXAMPLES_JOURNAL_SERVER_TRANSACTION_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "examples/ledger/crash_drill.h"
 
 #include <fcntl.h>

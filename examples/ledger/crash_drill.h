@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kills processes that commit to a ledger, with SIGKILL at random points, and checks what a new
 // process finds there.
 #ifndef SEAWALL_EXAMPLES_LEDGER_CRASH_DRILL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The records of the log. A transfer is an atomic batch of two of them, text for people who dump:
 //
 //   debit account=17 amount=250 client=3 request=41

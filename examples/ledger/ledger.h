@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small embedded database of account balances: an example of what a write-ahead log is for.
 //
 //   auto ledger = ledger::Ledger::Open("/var/lib/bank", ledger::LedgerOptions());

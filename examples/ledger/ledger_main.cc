@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ledger as a program: commits until it is killed, or kills and checks. See Usage().
 
 #include <unistd.h>

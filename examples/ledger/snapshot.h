@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The snapshot: a ledger's state as of one LSN, in a file that is replaced as a whole.
 //
 // DIRECTORY/snapshot is 8-byte little-endian numbers:

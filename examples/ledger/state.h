@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a ledger is about: transfers, and the state that they lead to.
 #ifndef SEAWALL_EXAMPLES_LEDGER_STATE_H_
 #define SEAWALL_EXAMPLES_LEDGER_STATE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A process that commits transfers from several threads until it is killed, and tells its parent
 // how far it has come.
 #ifndef SEAWALL_EXAMPLES_LEDGER_WORKER_H_

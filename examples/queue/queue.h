@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A durable queue with any number of named consumers, each of which gets every message. It is three
 // things that the log does: append, read from a cursor, advance the cursor.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A queue on the command line.
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A copy of a log, made beside its writer.
 #ifndef SEAWALL_BACKUP_H_
 #define SEAWALL_BACKUP_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Seawall's C interface: the log of seawall/log.h for C and for what calls C. Plain C99.
  *
  *   seawall_error* error = NULL;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Durable positions of consumers: where each one goes on after a restart.
 //
 //   auto cursor = log->OpenCursor("billing");          // begins at the first retained record

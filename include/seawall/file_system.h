@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one seam between Seawall and the kernel.
 //
 // Each verb is one system call and reports what that call reported: an errno value, and for reads

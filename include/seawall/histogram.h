@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How values are distributed: how long syncs took, how large groups were.
 #ifndef SEAWALL_HISTOGRAM_H_
 #define SEAWALL_HISTOGRAM_H_

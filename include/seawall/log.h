@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Seawall: a write-ahead log.
 //
 //   auto log = seawall::Log::Open("/var/lib/app/log", seawall::Options());

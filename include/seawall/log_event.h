@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a log tells the program around it when something is out of the ordinary.
 #ifndef SEAWALL_LOG_EVENT_H_
 #define SEAWALL_LOG_EVENT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The metrics of open logs as text for Prometheus and others that read OpenMetrics 1.0.
 #ifndef SEAWALL_OPENMETRICS_H_
 #define SEAWALL_OPENMETRICS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can be chosen when a log is opened. The defaults suit a database on a local disk.
 #ifndef SEAWALL_OPTIONS_H_
 #define SEAWALL_OPTIONS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading records in order.
 #ifndef SEAWALL_READER_H_
 #define SEAWALL_READER_H_

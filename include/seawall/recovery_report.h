@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What opening a log found.
 #ifndef SEAWALL_RECOVERY_REPORT_H_
 #define SEAWALL_RECOVERY_REPORT_H_

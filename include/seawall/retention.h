@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is kept of a log, and why.
 #ifndef SEAWALL_RETENTION_H_
 #define SEAWALL_RETENTION_H_

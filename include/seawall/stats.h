@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one open log did since it was opened, and what it is doing.
 #ifndef SEAWALL_STATS_H_
 #define SEAWALL_STATS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The vocabulary of the log: sequence numbers and the layers that a byte passes on its way to
 // stable storage.
 #ifndef SEAWALL_TYPES_H_

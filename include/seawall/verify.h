@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading all of a log to see that it is whole.
 #ifndef SEAWALL_VERIFY_H_
 #define SEAWALL_VERIFY_H_

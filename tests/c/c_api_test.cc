@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall/c.h, used from C (tests/c/c_api_user.c, compiled as C99), and what only C++ can try.
 #include <cstdlib>
 #include <filesystem>

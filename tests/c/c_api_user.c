@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/c/c_api_user.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a C program does with seawall/c.h; tests/c/c_api_test.cc runs it. */
 #ifndef SEAWALL_TESTS_C_C_API_USER_H_
 #define SEAWALL_TESTS_C_C_API_USER_H_

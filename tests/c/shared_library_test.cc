@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libseawall.so as a program finds it that was built without Bazel: what it shows, and what Python
 // does with it.
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Callbacks, and waiters, where they meet what else goes on: full buffers, a truncation. Each hung
 // once, or was told of another record.
 #include <memory>

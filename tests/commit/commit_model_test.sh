@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Checks the models in engine/commit/model with spin: every state of a few small worlds, and that each
 # of a few breakages of the protocols is found. Needs spin and a C compiler. Prints the number of
 # states; the last line is "N passed, N failed". `./tools/test model` runs it.

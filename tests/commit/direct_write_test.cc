@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Groups go around the page cache where that can be had, but small ones while the tail is read.
 #include <atomic>
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reserving without a lock. Under ThreadSanitizer this shows, too, that the leader sees all copies
 // and that nobody reads what belongs to the next group.
 #include "engine/commit/group_buffer.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waiting on one word. Run under ThreadSanitizer, these also show that what was written before
 // Done() or a state's change is seen behind the wait.
 #include "engine/commit/waiter.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stranger's test of its own recovery, on the simulated kernel: what was acknowledged is there
 // after a power loss.
 #include <iostream>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The archive hook, and what is restored of what it copied.
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies of logs: what they hold, beside what they are made, what they leave when they fail, and
 // that they never change with their original.
 #include "seawall/backup.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every moment at which the machine may crash under a workload, and what the disk may hold then:
 // each such disk is opened, and held against what the log had promised (like ALICE, Pillai et al.,
 // OSDI 2014, and CrashMonkey, Mohan et al., OSDI 2018).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a log has promised, and whether a disk keeps the promise. Shared by the tests that crash,
 // damage and fail it.
 #ifndef SEAWALL_TESTS_CRASH_CRASH_MODEL_H_

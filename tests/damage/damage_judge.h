@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of a damaged log.
 #ifndef SEAWALL_TESTS_DAMAGE_DAMAGE_JUDGE_H_
 #define SEAWALL_TESTS_DAMAGE_DAMAGE_JUDGE_H_

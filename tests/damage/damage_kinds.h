@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All ways to damage a log.
 #ifndef SEAWALL_TESTS_DAMAGE_DAMAGE_KINDS_H_
 #define SEAWALL_TESTS_DAMAGE_DAMAGE_KINDS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The logs that the damage test damages.
 #ifndef SEAWALL_TESTS_DAMAGE_DAMAGE_LOGS_H_
 #define SEAWALL_TESTS_DAMAGE_DAMAGE_LOGS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Damage, told apart from crashes: every bit of small logs flipped, every sector zeroed, every
 // length truncated, files swapped, duplicated, deleted and replaced by earlier versions of
 // themselves. Each damaged log is opened and read as a whole, and is then one of:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kills real processes that commit to a ledger (SIGKILL, at random points, checkpoints running),
 // reopens it, and compares with what they acknowledged. See examples/ledger/crash_drill.h.
 //

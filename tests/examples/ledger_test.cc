@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // examples/ledger: what it promises, on a real directory and on a disk that loses power.
 // SEAWALL_CRASH_SEED chooses other power losses.
 #include "examples/ledger/ledger.h"

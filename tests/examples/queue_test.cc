@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The queue of examples/queue: each consumer gets each message, in order, at least once, over
 // crashes.
 #include "examples/queue/queue.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What README.md shows is what compiles and runs.
 #include <unistd.h>
 
@@ -29,6 +30,13 @@ std::string CodeBlock(const std::string& markdown, const std::string& language) 
   return markdown.substr(begin + fence.size(), end + 1 - begin - fence.size());
 }
 
+// examples/hello.cc without its licence line.
+std::string Example() {
+  const std::string source = ReadFile("examples/hello.cc");
+  EXPECT_EQ(source.find("// SPDX-License-Identifier: "), 0u);
+  return source.substr(source.find('\n') + 1);
+}
+
 // Runs a command; its output, or "" if it failed.
 std::string OutputOf(const std::string& command) {
   FILE* pipe = popen(command.c_str(), "r");
@@ -40,12 +48,12 @@ std::string OutputOf(const std::string& command) {
 }
 
 TEST(ReadmeTest, ShowsTheExampleThatIsCompiled) {
-  EXPECT_EQ(CodeBlock(ReadFile("README.md"), "cpp"), ReadFile("examples/hello.cc"))
+  EXPECT_EQ(CodeBlock(ReadFile("README.md"), "cpp"), Example())
       << "README.md's first cpp block and examples/hello.cc must be the same";
 }
 
 TEST(ReadmeTest, TheExampleFitsOnOneScreen) {
-  const std::string example = ReadFile("examples/hello.cc");
+  const std::string example = Example();
   EXPECT_LE(std::count(example.begin(), example.end(), '\n'), 30);
 }
 

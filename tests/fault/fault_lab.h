@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One run of a workload on a disk that fails.
 #ifndef SEAWALL_TESTS_FAULT_FAULT_LAB_H_
 #define SEAWALL_TESTS_FAULT_FAULT_LAB_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every call that a log makes fails, one at a time: once, and for ever, with each errno that its
 // man page allows; reads and writes also fall short. After each failure:
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Failing calls where threads wait: each is told, and no success is taken back. And disks that are
 // full: refused before anything is accepted. SEAWALL_CRASH_SEED chooses other power losses.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kernel that gives no thread: Open says so, and the log can be opened when it gives some; what
 // several threads share is done by those that there are.
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Following a log when something else goes wrong: WATERMARK is deleted, or cannot be written, or is
 // not to be believed; there is no file descriptor just then.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Following a log that another process writes (Reader::Follow): through its commits, rollovers,
 // death and return, and what it gives up.
 #include <fcntl.h>

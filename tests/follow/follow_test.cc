@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Readers that wait at the end of an open log (Reader::Wait).
 #include <atomic>
 #include <chrono>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Decodes a log's directory by engine/format/FORMAT.md alone, and shares no code with the engine.
 
   tests/format/format_decode.py DIRECTORY

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A second decoder, in Python and written from FORMAT.md, reads what the engine wrote: what the
 // document says is what is on disk.
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is refused of the bytes on disk, under a checksum that is right: newer versions, and fields
 // out of range.
 #include <string>

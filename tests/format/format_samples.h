@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Samples of what format_test and format_limits_test look at, and how they are encoded.
 #ifndef SEAWALL_TESTS_FORMAT_FORMAT_SAMPLES_H_
 #define SEAWALL_TESTS_FORMAT_FORMAT_SAMPLES_H_

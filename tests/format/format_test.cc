@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bytes on disk, as FORMAT.md specifies them. The golden bytes are the format: when one of
 // them has to be changed, kFormatVersion has to be, too.
 #include "engine/format/format.h"

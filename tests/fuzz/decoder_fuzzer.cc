@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The decoder over any bytes: headers, control blocks, groups, records. It ends, stays inside what
 // it was given, and what it takes for valid is what the encoder would have written.
 #include <algorithm>

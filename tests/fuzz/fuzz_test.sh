@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs the fuzzers of tests/fuzz for a while, both at once, beginning with logs that were really
 # written:
 #

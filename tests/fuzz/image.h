@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A log's directory as one string, which is what libFuzzer mutates; and mutations that know what is
 // in it.
 #ifndef SEAWALL_TESTS_FUZZ_IMAGE_H_

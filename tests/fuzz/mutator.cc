@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What libFuzzer calls instead of mutating bytes blindly.
 #include <cstddef>
 #include <cstdint>

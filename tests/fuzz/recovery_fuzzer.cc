@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recovery of any directory. It ends; an error is a status that says something; reading, and an
 // Open that fails, change nothing; what one Open found the next one finds again; and the log that
 // was opened takes records.

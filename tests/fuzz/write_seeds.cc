@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // write_seeds DIRECTORY: what the fuzzers begin with. Real logs at real moments: open, closed, just
 // killed, after a power loss; small and rolled over, trimmed, truncated, recovered, recycled.
 #include <cstdint>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Whether an installed seawall's man pages say what its headers and its --help say.
 
 Usage: check_docs.py PREFIX

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs Seawall with tools/install into a scratch directory, builds programs that use it without
 # Bazel (g++, gcc, CMake, pkg-config, Python), and runs them.
 #

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Somebody's shared library with Seawall in it.
 #include "seawall/log.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // System calls made whole. A kernel that is played by a script says what production rarely does.
 #include "engine/io/file_io.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading ahead of who goes through a file: each byte is the file's, in whatever steps and however
 // the two threads take turns, and what cannot be had is not made up.
 #include "engine/io/file_prefetcher.h"

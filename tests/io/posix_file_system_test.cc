@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operating system's calls, as file_system.h promises them: no retry, no status, an errno.
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // journal_server and clients that were not written here: redis-cli, redis-benchmark, hiredis.
 #include <string>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands as clients see them, without a network.
 #include <string>
 #include <vector>

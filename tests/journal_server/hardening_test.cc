@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What clients do wrong, on purpose or not, and disks: an error for those whose fault it is, and
 // nothing for the others.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Snapshots and redo: what comes back is what was there.
 #include <atomic>
 #include <cerrno>

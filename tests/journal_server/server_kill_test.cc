@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SIGKILL under load from many connections, again and again: every write that was acknowledged is
 // there after the restart, nothing is garbled, transactions are whole.
 #include <unistd.h>

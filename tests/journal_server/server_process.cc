@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/journal_server/server_process.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Starts journal_server as a process of its own, and talks to it with hiredis.
 #ifndef SEAWALL_TESTS_JOURNAL_SERVER_SERVER_PROCESS_H_
 #define SEAWALL_TESTS_JOURNAL_SERVER_SERVER_PROCESS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the unit tests of examples/journal_server share: a journal in memory, a client of the
 // executor, and the contents of a store as text.
 #ifndef SEAWALL_TESTS_JOURNAL_SERVER_STORE_TEST_UTIL_H_

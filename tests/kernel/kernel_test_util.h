@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests on real kernels share: file systems of their own on loop devices, records that
 // tell who wrote them, and the check of what a log holds.
 #ifndef SEAWALL_TESTS_KERNEL_KERNEL_TEST_UTIL_H_

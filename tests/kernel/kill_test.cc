@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SIGKILL under sixteen committing threads, again and again on the same log: what was acknowledged
 // is there, what is there is what was appended, and batches are whole.
 //

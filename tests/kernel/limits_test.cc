@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Running out of space on real kernels: refused before anything is accepted, and the log goes on
 // when there is space again, without being opened again.
 #include <fcntl.h>

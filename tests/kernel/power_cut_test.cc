@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Power cuts on real file systems: a log lives on ext4 and on XFS over a disk that records what it
 // is told; then the disk is put together as it may be after a power cut, at any moment, mounted,
 // recovered by kernel and log, and held against what had been acknowledged by then.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk that remembers: a file whose every write and flush is recorded, to be put under a loop
 // device; and the images that a power cut may leave of it.
 //

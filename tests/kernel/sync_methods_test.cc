@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Each way to stable storage, with and without O_DIRECT, on the file systems that people have.
 #include <cstdio>
 #include <cstdlib>

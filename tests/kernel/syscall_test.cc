@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the log asks of the kernel: one write and one sync for a lone durable commit, on the thread
 // that commits; nothing more at a rollover; little for a small log. Counted once at the seam, and
 // once by strace, which sees what goes past the seam.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cursors by the public API: positions that survive, what they hold back, what they cost.
 #include "seawall/cursor.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Log::Open takes, and gives back: the lock, memory, the directory's name.
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The public API, on the simulated file system and, where threads matter, on the real one.
 #include "seawall/log.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Giving up the back of a log, or all of it: what the log is then, who is told, and what it costs.
 // What a crash leaves: crash_explorer_test; failing calls: fault_test.
 #include <atomic>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a log tells Options::on_event: of a disk that hangs while it hangs, of waits for the next
 // segment, and of a failure once.
 #include "seawall/log_event.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Checks OpenMetrics text strictly, and prints what it holds as JSON.
 
 Usage: tests/metrics/openmetrics_check.py <TEXT >JSON

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The text is valid, by a parser written from the specification
 // (tests/metrics/openmetrics_check.py), and says what Stats says.
 #include "seawall/openmetrics.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What stats() says, also while the disk hangs.
 #include "seawall/stats.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading one record of a group that is as large as a buffer: its entry in the index leads within
 // the group, and the record proves itself.
 #include <algorithm>

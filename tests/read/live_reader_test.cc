@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Read-only opening beside a writer that is at work between any two of its looks.
 #include <cerrno>
 #include <functional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Readers: every record of a log in order, or an error that says what is damaged and stays.
 #include "engine/read/log_reader.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What tests of random reads have in common: records that tell their LSN, a file system that counts
 // what is read from segments.
 #ifndef SEAWALL_TESTS_READ_RANDOM_READ_LAB_H_

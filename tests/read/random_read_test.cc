@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading one record of many: how many calls that takes, and that an index is only a hint.
 #include <atomic>
 #include <filesystem>

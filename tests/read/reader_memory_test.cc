@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A reader's memory does not grow with the log: the kernel refuses it more.
 #include <malloc.h>
 #include <sys/resource.h>

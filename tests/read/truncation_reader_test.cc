@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Readers beside a truncation that stands still in its middle: the segments are those of the new
 // history, the watermarks still those of the old one.
 #include <functional>

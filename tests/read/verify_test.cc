@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VerifyLog: what it counts, what it tells, and that neither depends on the number of jobs.
 #include "seawall/verify.h"
 

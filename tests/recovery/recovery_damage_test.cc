@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recovery: damage to the control file, and to acknowledged records in the tail.
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recovery: segments that are missing, swapped, cut short or foreign, and what lies behind the
 // tail.
 #include <sys/stat.h>

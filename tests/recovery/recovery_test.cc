@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What recovery makes of a directory: the decision table, where there is no log yet, and the
 // verdicts.
 #include "engine/recovery/recovery.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/recovery/recovery_test_util.h"
 
 #include "seawall/log.h"

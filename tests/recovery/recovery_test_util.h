@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of recovery share: a small log made of bytes, and a file system that fails as
 // told.
 #ifndef SEAWALL_TESTS_RECOVERY_RECOVERY_TEST_UTIL_H_

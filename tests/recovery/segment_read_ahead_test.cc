@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opening a log of many segments: their headers are read several at a time, and what is wrong is
 // told as if they had been read one by one.
 #include "engine/recovery/segment_read_ahead.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CONTROL file: whatever happens to one slot, another one is as good or nearly so.
 #include "engine/segments/control_file.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The index of a segment: what it leads to, and which bytes of a file are one.
 #include "engine/segments/segment_index.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The list of a log's segments: small, and handing out what was put in.
 #include "engine/segments/segment_list.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one decoder of segment files: what it finds, where it stops, and that nothing is missed
 // between two reads of its buffer.
 #include "engine/segments/segment_scanner.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Segment files: their names, their growth, and the ways that one comes to be.
 #include "engine/segments/segment.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What holds a log's front: TrimBefore() and the thread give up nothing at or above a hold, and the
 // thread what a hold lets go.
 #include <atomic>

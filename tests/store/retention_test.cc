@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Retention by bytes and age, the hard cap, and the report of why each file is kept.
 #include "seawall/retention.h"
 

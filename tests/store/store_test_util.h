@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A log without class Log: the segment store and what fills it, for tests of what only they show.
 #ifndef SEAWALL_TESTS_STORE_STORE_TEST_UTIL_H_
 #define SEAWALL_TESTS_STORE_STORE_TEST_UTIL_H_

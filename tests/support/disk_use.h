@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file system that knows what its files take, those that are unlinked and still open included.
 #ifndef SEAWALL_TESTS_SUPPORT_DISK_USE_H_
 #define SEAWALL_TESTS_SUPPORT_DISK_USE_H_

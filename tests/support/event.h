@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lets one thread wait until another one has come so far.
 #ifndef SEAWALL_TESTS_SUPPORT_EVENT_H_
 #define SEAWALL_TESTS_SUPPORT_EVENT_H_

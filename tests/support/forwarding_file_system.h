@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file system on top of another one, for tests that look at some calls, hold them or fail them:
 // override those.
 #ifndef SEAWALL_TESTS_SUPPORT_FORWARDING_FILE_SYSTEM_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logs made of bytes, for tests of what reads them: every watermark and every salt is chosen, and
 // no code of the engine above format.h takes part.
 #ifndef SEAWALL_TESTS_SUPPORT_LOG_IMAGE_H_

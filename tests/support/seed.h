@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seeds of random tests. Each comes from an environment variable, or is printed, or both: what
 // is printed replays a failure (as far as the scheduler replays: the plan is the seed's, how
 // threads interleave is the machine's choice).

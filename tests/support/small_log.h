@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logs whose segments are full after four records.
 #ifndef SEAWALL_TESTS_SUPPORT_SMALL_LOG_H_
 #define SEAWALL_TESTS_SUPPORT_SMALL_LOG_H_

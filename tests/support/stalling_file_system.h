@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A disk that hangs: one call, once armed, lasts until it is let go.
 #ifndef SEAWALL_TESTS_SUPPORT_STALLING_FILE_SYSTEM_H_
 #define SEAWALL_TESTS_SUPPORT_STALLING_FILE_SYSTEM_H_

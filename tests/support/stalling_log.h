@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A log on a disk that hangs when a test says so.
 #ifndef SEAWALL_TESTS_SUPPORT_STALLING_LOG_H_
 #define SEAWALL_TESTS_SUPPORT_STALLING_LOG_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the unit tests share: a directory that goes away, its contents as a value, damage, and
 // assertions on absl::Status.
 #ifndef SEAWALL_TESTS_SUPPORT_TEST_UTIL_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ends a test that hangs, and says where: a hang is a finding, and the test's time limit would tell
 // only that there was one.
 #ifndef SEAWALL_TESTS_SUPPORT_WATCHDOG_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CrashFileSystem: what a power loss may leave of data, sizes and names.
 #include <algorithm>
 #include <cerrno>

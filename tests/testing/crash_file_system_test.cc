@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CrashFileSystem as a file system: its calls, their failures, and damage.
 #include "seawall/testing/crash_file_system.h"
 

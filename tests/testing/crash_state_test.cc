@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CrashFileSystem: crash points, the hook, and the choice among images.
 #include <cerrno>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of the simulated file system share.
 #ifndef SEAWALL_TESTS_TESTING_CRASH_TEST_UTIL_H_
 #define SEAWALL_TESTS_TESTING_CRASH_TEST_UTIL_H_

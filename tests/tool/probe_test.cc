@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `seawall probe`: what it measures on a disk of which the costs are known, what it makes of that,
 // and the command as a user runs it.
 #include <fcntl.h>

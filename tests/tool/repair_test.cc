@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Salvage, held against every kind of damage (damage_kinds.h): each record whose bytes are left
 // anywhere in the directory comes back as it was, under its LSN; no other record does; any single
 // flipped bit costs nothing; the damaged log is not touched; and what is written opens. Then the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `seawall append` where things go wrong: inputs that cannot be read, places where no log can be,
 // signals, streams that are closed.
 #include <fcntl.h>

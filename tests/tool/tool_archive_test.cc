@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `seawall append --archive_command` and `seawall restore`: from a log to an archive and back.
 #include <fcntl.h>
 #include <sys/stat.h>

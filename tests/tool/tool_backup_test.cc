@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `seawall backup`: what the copy holds, beside what it is made, and how it is refused.
 #include <sys/stat.h>
 

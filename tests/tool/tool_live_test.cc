@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The tool beside a writer that appends, rolls over, trims, cuts off, closes and opens again.
 #include <fcntl.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `seawall verify` says of opening a log ("opens", the verdict, the LSNs) is what Log::Open
 // then does: over logs that were closed, killed, trimmed, torn and reopened, each damaged in one
 // place chosen by chance. SEAWALL_TEST_SEED replays a run.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall tail, beside writers that come and go.
 #include <fcntl.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The `seawall` program as a user runs it: output, exit status, and what it says when things are
 // wrong.
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the `seawall` program as a user does, and makes logs for it to look at.
 #ifndef SEAWALL_TESTS_TOOL_TOOL_TEST_UTIL_H_
 #define SEAWALL_TESTS_TOOL_TOOL_TEST_UTIL_H_

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Abseil's labels that exist with Debian's Abseil: @com_google_absl//absl/<package>:<target>.
 
 Add a label here when a BUILD file needs it, under the name that Abseil's own BUILD files give it.

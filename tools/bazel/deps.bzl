@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seawall's dependencies for Bazel 4 to 6, without a download. See seawall_dependencies() below.
 
 The libraries are Debian's, under upstream's repository names and labels, so that BUILD files are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall append: writes records from a file or a pipe.
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A shell command as the archive hook of a log.
 #ifndef SEAWALL_TOOLS_SEAWALL_ARCHIVE_COMMAND_H_
 #define SEAWALL_TOOLS_SEAWALL_ARCHIVE_COMMAND_H_

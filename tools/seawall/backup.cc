@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall backup: copies a log, also one that is being written.
 #include "seawall/backup.h"
 

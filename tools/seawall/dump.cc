@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall dump: the records of a log, and what they lie in.
 #include <cstdio>
 #include <limits>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall probe: what a durable commit costs on a disk, and which Options suit it.
 #include <fcntl.h>
 #include <unistd.h>

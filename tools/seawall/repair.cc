@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall repair: salvages a damaged log into a new one.
 #include <cerrno>
 #include <cstdio>

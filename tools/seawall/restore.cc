@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall restore: makes a log of archived segments and what is left of the original.
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line tool: looks into logs, and writes them from a shell.
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall stat: what a log consists of.
 #include <algorithm>
 #include <cstdio>

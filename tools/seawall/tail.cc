@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall tail: the last records of a log, and those that come.
 #include <sys/stat.h>
 #include <unistd.h>

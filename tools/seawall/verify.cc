@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // seawall verify: reads everything and says what is damaged.
 
 #include "absl/flags/flag.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
  * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit/commit_model_test.sh runs it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The words of round_words.h, for the model checker spin (see commit_protocol.pml).
  * tests/commit/commit_model_test.sh runs it.
  *

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file system in memory that forgets what was not synced: for tests of recovery code.
 //
 // It keeps what was written apart from what was synced, and makes the disk states that the

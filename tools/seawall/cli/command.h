@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the subcommands of `seawall` have in common.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_COMMAND_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_COMMAND_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_FRAMING_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_FRAMING_H_
 

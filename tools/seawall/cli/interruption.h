@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A signal that asks the process to end, taken as the wish to end in order.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_INTERRUPTION_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_INTERRUPTION_H_

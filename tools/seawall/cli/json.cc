@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tools/seawall/cli/json.h"
 
 #include "tools/seawall/cli/output.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON for the tool's output: fields keep the order in which they are set.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_JSON_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_JSON_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Standard output, and how the tool writes bytes, sizes and times.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_OUTPUT_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_OUTPUT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A line on a terminal that says how far a long command is.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_PROGRESS_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_PROGRESS_H_

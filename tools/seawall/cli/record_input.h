@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Cuts a stream of bytes into records.
 #ifndef SEAWALL_TOOLS_SEAWALL_CLI_RECORD_INPUT_H_
 #define SEAWALL_TOOLS_SEAWALL_CLI_RECORD_INPUT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tools/seawall/inspect/copy_checker.h"
 
 #include <algorithm>

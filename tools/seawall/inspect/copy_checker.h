@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Judges what a log keeps more than once, each copy on its own: where one is damaged nothing is
 // lost yet, and recovery and readers say nothing of it.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_COPY_CHECKER_H_

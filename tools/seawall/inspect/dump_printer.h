@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forms in which `seawall dump` prints.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_DUMP_PRINTER_H_
 #define SEAWALL_TOOLS_SEAWALL_INSPECT_DUMP_PRINTER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A log as the tool sees it: read only, perhaps beside a live writer, perhaps damaged. Where the
 // library stops at the first damage, this goes on.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_LOG_VIEW_H_

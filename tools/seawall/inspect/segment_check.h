@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a segment and says what is damaged in it; several at once, told in order.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_SEGMENT_CHECK_H_
 #define SEAWALL_TOOLS_SEAWALL_INSPECT_SEGMENT_CHECK_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Walks a segment group by group, through the library's decoder, and goes on behind damage.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_SEGMENT_WALK_H_
 #define SEAWALL_TOOLS_SEAWALL_INSPECT_SEGMENT_WALK_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine's types as JSON.
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_TO_JSON_H_
 #define SEAWALL_TOOLS_SEAWALL_INSPECT_TO_JSON_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What lies under a directory: its file system, and the block device with its count of writes.
 #ifndef SEAWALL_TOOLS_SEAWALL_PROBE_DISK_DEVICE_H_
 #define SEAWALL_TOOLS_SEAWALL_PROBE_DISK_DEVICE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measures what a durable commit costs on one disk: for each way to stable storage that Options can
 // select, in files that were prepared in different ways, and for two sizes of a group.
 //

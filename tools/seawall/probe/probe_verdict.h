@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What to choose, from what was measured, and why, in plain words.
 #ifndef SEAWALL_TOOLS_SEAWALL_PROBE_PROBE_VERDICT_H_
 #define SEAWALL_TOOLS_SEAWALL_PROBE_PROBE_VERDICT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tools/seawall/salvage/log_salvage.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes every record that verifies out of a damaged log, in LSN order, batches whole.
 #ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_LOG_SALVAGE_H_
 #define SEAWALL_TOOLS_SEAWALL_SALVAGE_LOG_SALVAGE_H_

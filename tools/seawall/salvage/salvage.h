@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes every record that verifies out of a segment, however damaged what is around it: through the
 // checksums, which bind a record to its LSN, a group to its place, and both to their segment.
 #ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What there is to be salvaged in the directory of a log: which files hold segments, whatever they
 // are called, and which records each may give. Reads only.
 #ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_PLAN_H_

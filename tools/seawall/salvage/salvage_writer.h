@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes salvaged records to new logs.
 #ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_WRITER_H_
 #define SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_WRITER_H_
