@@ -11,6 +11,9 @@
 #include <climits>
 #include <cstdint>
 #include <cstring>
+#include <utility>
+
+#include "engine/io/descriptor.h"
 
 namespace seawall {
 namespace {
@@ -22,11 +25,15 @@ constexpr uint32_t kFileEvents = IN_MODIFY;
 
 class InotifyWatch : public FileWatch {
  public:
-  InotifyWatch(int inotify, int wake, std::string path)
-      : inotify_(inotify), wake_(wake), path_(std::move(path)) {}
-  ~InotifyWatch() override {
-    close(inotify_);
-    close(wake_);
+  InotifyWatch(Descriptor inotify, Descriptor wake, std::string path)
+      : inotify_descriptor_(std::move(inotify)),
+        wake_descriptor_(std::move(wake)),
+        inotify_(inotify_descriptor_.get()),
+        wake_(wake_descriptor_.get()),
+        path_(std::move(path)) {}
+
+  int WatchDirectory(const std::string& directory) {
+    return inotify_add_watch(inotify_, directory.c_str(), kDirectoryEvents) < 0 ? errno : 0;
   }
 
   // The file's, again where it is another one. Without the file, its directory tells that it came.
@@ -72,6 +79,8 @@ class InotifyWatch : public FileWatch {
     }
   }
 
+  const Descriptor inotify_descriptor_;
+  const Descriptor wake_descriptor_;
   const int inotify_;
   const int wake_;
   const std::string path_;
@@ -81,16 +90,13 @@ class InotifyWatch : public FileWatch {
 
 int NewInotifyWatch(const std::string& directory, const std::string& name,
                     std::unique_ptr<FileWatch>* watch) {
-  const int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify < 0) return errno;
-  const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0) {
-    const int error = errno;
-    close(inotify);
-    return error;
-  }
-  auto made = std::make_unique<InotifyWatch>(inotify, wake, directory + "/" + name);
-  if (inotify_add_watch(inotify, directory.c_str(), kDirectoryEvents) < 0) return errno;
+  Descriptor inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (inotify.error() != 0) return inotify.error();
+  Descriptor wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (wake.error() != 0) return wake.error();
+  auto made =
+      std::make_unique<InotifyWatch>(std::move(inotify), std::move(wake), directory + "/" + name);
+  if (const int error = made->WatchDirectory(directory); error != 0) return error;
   // The directory first: a file that is made in between is noticed.
   if (const int error = made->WatchFile(); error != 0) return error;
   *watch = std::move(made);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace seawall {
@@ -70,6 +71,15 @@ struct OpenOptions {
   // Each write returns only when it is on stable storage: O_DSYNC, O_SYNC.
   bool data_sync = false;
   bool full_sync = false;
+  // The permissions of a file that is created; the process's umask takes some away, as it does
+  // everywhere.
+  uint32_t mode = 0644;
+  // O_NOFOLLOW: a name that is a symbolic link is refused, with ELOOP.
+  bool no_follow = false;
+  // A child made by fork(2) closes its copy at once, so that a lock on the file ends with this
+  // process even where a child outlives it. (O_CLOEXEC does that for exec only. A child made by a
+  // bare clone(2) keeps its copy.)
+  bool close_on_fork = false;
 };
 
 struct FileInfo {
@@ -77,6 +87,9 @@ struct FileInfo {
   bool is_regular = false;
   uint64_t bytes = 0;
   uint64_t links = 1;  // names that the file has
+  // Together they name the file on this machine; 0 where a file system has no such numbers.
+  uint64_t device = 0;
+  uint64_t inode = 0;
 };
 
 // Tells that a file was written to, or that names in its directory came or went. One thread waits;
@@ -93,15 +106,60 @@ class FileWatch {
   virtual void Wake() = 0;
 };
 
+// A directory that was opened once. Names are looked up in that directory, wherever it has been
+// moved since and whatever has come to its old place. A name has no '/' in it. All functions return
+// an errno value, 0 for success. Thread-safe. The destructor closes the directory.
+class Directory {
+ public:
+  virtual ~Directory() = default;
+
+  // The path by which it was opened: for messages.
+  virtual const std::string& path() const = 0;
+  // A path that leads to it now, or "" if there is none that can be told (it was removed, or it is
+  // outside of this process's root).
+  virtual std::string CurrentPath() = 0;
+
+  // As the functions of FileSystem of these names: openat(2), fstatat(2), readdir(3), renameat(2),
+  // unlinkat(2), and fsync(2) of the directory. "." is the directory itself.
+  virtual int Open(const std::string& name, const OpenOptions& options,
+                   std::unique_ptr<File>* file) = 0;
+  virtual int Stat(const std::string& name, FileInfo* info) = 0;
+  virtual int List(std::vector<std::string>* names) = 0;
+  virtual int Rename(const std::string& from, const std::string& to) = 0;
+  virtual int Unlink(const std::string& name) = 0;
+  virtual int Sync() = 0;
+
+  // linkat(2) and ioctl_ficlone(2): `name` of the directory `from` becomes `to` in this one, as
+  // FileSystem::Link and CloneFile. EXDEV where the two are not of one file system.
+  virtual int LinkFrom(Directory* /*from*/, const std::string& /*name*/,
+                       const std::string& /*to*/) {
+    return EOPNOTSUPP;
+  }
+  virtual int CloneFrom(Directory* /*from*/, const std::string& /*name*/,
+                        const std::string& /*to*/) {
+    return EOPNOTSUPP;
+  }
+
+  // As FileSystem's.
+  virtual bool CanBeFollowed() { return false; }
+  virtual int Watch(const std::string& /*name*/, std::unique_ptr<FileWatch>* /*watch*/) {
+    return EOPNOTSUPP;
+  }
+};
+
 // Names and directories. All functions return an errno value, 0 for success. Thread-safe.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
-  // open(2), always with O_CLOEXEC, files with mode 0644. Without `write` it does not wait: a pipe
-  // that nobody has open for writing is opened, or refused.
+  // open(2), always with O_CLOEXEC. Without `write` it does not wait: a pipe that nobody has open
+  // for writing is opened, or refused. The descriptor is never 0, 1 or 2: a process that was
+  // started with its standard streams closed would write there what it prints.
   virtual int Open(const std::string& path, const OpenOptions& options,
                    std::unique_ptr<File>* file) = 0;
+  // A directory that is there. By default one that goes by path name through this file system,
+  // which serves simulations; the operating system's goes by a descriptor.
+  virtual int OpenDirectory(const std::string& path, std::unique_ptr<Directory>* directory);
   // stat(2).
   virtual int Stat(const std::string& path, FileInfo* info) = 0;
   // mkdir(2) with mode 0755.
@@ -138,6 +196,57 @@ class FileSystem {
   // The operating system's file system. Lives as long as the process.
   static FileSystem* Posix();
 };
+
+// A Directory of a file system that knows path names only.
+class PathDirectory : public Directory {
+ public:
+  // `fs` outlives this.
+  PathDirectory(FileSystem* fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+
+  const std::string& path() const override { return path_; }
+  std::string CurrentPath() override { return path_; }
+  int Open(const std::string& name, const OpenOptions& options,
+           std::unique_ptr<File>* file) override {
+    return fs_->Open(PathOf(name), options, file);
+  }
+  int Stat(const std::string& name, FileInfo* info) override {
+    return fs_->Stat(PathOf(name), info);
+  }
+  int List(std::vector<std::string>* names) override { return fs_->List(path_, names); }
+  int Rename(const std::string& from, const std::string& to) override {
+    return fs_->Rename(PathOf(from), PathOf(to));
+  }
+  int Unlink(const std::string& name) override { return fs_->Unlink(PathOf(name)); }
+  int Sync() override { return fs_->SyncDirectory(path_); }
+  int LinkFrom(Directory* from, const std::string& name, const std::string& to) override {
+    return fs_->Link(from->path() + "/" + name, PathOf(to));
+  }
+  int CloneFrom(Directory* from, const std::string& name, const std::string& to) override {
+    return fs_->CloneFile(from->path() + "/" + name, PathOf(to));
+  }
+  bool CanBeFollowed() override { return fs_->CanBeFollowed(); }
+  int Watch(const std::string& name, std::unique_ptr<FileWatch>* watch) override {
+    return fs_->Watch(path_, name, watch);
+  }
+
+ private:
+  std::string PathOf(const std::string& name) const {
+    return name == "." ? path_ : path_ + "/" + name;
+  }
+
+  FileSystem* const fs_;
+  const std::string path_;
+};
+
+inline int FileSystem::OpenDirectory(const std::string& path,
+                                     std::unique_ptr<Directory>* directory) {
+  FileInfo info;
+  const int error = Stat(path, &info);
+  if (error != 0) return error;
+  if (!info.is_directory) return ENOTDIR;
+  *directory = std::make_unique<PathDirectory>(this, path);
+  return 0;
+}
 
 }  // namespace seawall
 
