@@ -24,14 +24,16 @@ absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"
 
 }  // namespace
 
-GroupCommit::GroupCommit(const Options& options, SegmentStore* store, EventDispatcher* events)
+GroupCommit::GroupCommit(const Options& options, SegmentStore* store, Watermarks* marks,
+                         EventDispatcher* events)
     : options_(options),
       write_unit_(WriteUnit(options)),
       groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
       store_(store),
+      marks_(marks),
       events_(events),
       buffers_(options.buffer_count),
-      writer_(options, store),
+      writer_(options, store, marks),
       meter_(options, events) {
   for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
 }
@@ -42,6 +44,7 @@ void GroupCommit::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
                         Lsn last_lsn) {
   {
     MutexLock lock(&mutex_);
+    marks_->Restart({last_lsn, segment->header.generation, end}, cursors_.durable_sequence());
     GoOnAt(std::move(segment), end, digest, last_lsn);
   }
   if (!flusher_.joinable()) flusher_ = std::thread([this] { RunFlusher(); });
@@ -50,12 +53,11 @@ void GroupCommit::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
 void GroupCommit::GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest,
                          Lsn last_lsn) {
   writer_.Start(segment, end, digest);
-  writing_generation_ = durable_generation_ = segment->header.generation;
-  written_end_ = durable_end_ = next_offset_ = end;
+  next_offset_ = end;
   begins_segment_ = false;
   roll_over_ = false;
   segment_ = std::move(segment);
-  durable_lsn_ = written_lsn_ = closed_lsn_ = last_lsn;
+  closed_lsn_ = last_lsn;
 }
 
 // ---- Waiting and leading
@@ -65,9 +67,9 @@ inline bool GroupCommit::Reached(Lsn lsn, Durability level) const {
     case Durability::kAppended:
       return lsn <= AppendedLocked();
     case Durability::kWritten:
-      return lsn <= written_lsn_.load(std::memory_order_relaxed);
+      return lsn <= marks_->written_lsn();
     case Durability::kDurable:
-      return lsn <= durable_lsn_.load(std::memory_order_relaxed);
+      return lsn <= marks_->durable_lsn();
   }
   return false;
 }
@@ -115,7 +117,7 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
 inline absl::Status GroupCommit::CheckWait(Lsn lsn) const {
   const Lsn appended = AppendedLocked();
   // An LSN that a failed log never assigned: the failure is the better answer.
-  if (lsn <= appended || failed_ != absl::StatusCode::kOk) return StatusLocked();
+  if (lsn <= appended || marks_->failed()) return StatusLocked();
   return absl::OutOfRangeError(
       absl::StrCat("wait for record ", lsn, ": the last one appended is ", appended));
 }
@@ -173,7 +175,7 @@ void GroupCommit::Gather() {
   // own would have cost everybody.
   const Clock::time_point until = Clock::now() + round_time_ / 2;
   gathering_ = true;
-  while (gathering_ && failed_ == absl::StatusCode::kOk) {
+  while (gathering_ && !marks_->failed()) {
     const uint32_t word = gathered_.load(std::memory_order_acquire);
     const Clock::duration left = until - Clock::now();
     if (left <= Clock::duration::zero()) break;
@@ -191,14 +193,10 @@ bool GroupCommit::HasFullBuffers() const {
   return opened_ - drained_ > (open_.load(std::memory_order_relaxed) != nullptr ? 1u : 0u);
 }
 
-bool GroupCommit::CallbackWantsSync() const {
-  return callbacks_.WantSync(durable_lsn_.load(std::memory_order_relaxed));
-}
+bool GroupCommit::CallbackWantsSync() const { return callbacks_.WantSync(marks_->durable_lsn()); }
 
 bool GroupCommit::WantsSync(Durability level) const {
-  if (durable_lsn_.load(std::memory_order_relaxed) ==
-          written_lsn_.load(std::memory_order_relaxed) &&
-      !cursors_.pending()) {
+  if (marks_->durable_lsn() == marks_->written_lsn() && !cursors_.pending()) {
     return false;
   }
   return SyncIsAwaited(level) ||
@@ -215,24 +213,23 @@ void GroupCommit::Round(bool all, Durability level) {
   if (all) CloseBuffer();
   const uint64_t stop = opened_ - (open_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
   round_lsn_ = closed_lsn_;
-  while (drained_ != stop && failed_ == absl::StatusCode::kOk) {
+  while (drained_ != stop && !marks_->failed()) {
     GroupBuffer* buffer = &buffers_[drained_ % buffers_.size()];
     const GroupBuffer::Group& group = buffer->group();
     // A segment is begun only when all of the one before is durable: then its header proves that.
-    if (group.begins_segment &&
-        durable_lsn_.load(std::memory_order_relaxed) + 1 < group.first_lsn && !Sync()) {
+    if (group.begins_segment && marks_->durable_lsn() + 1 < group.first_lsn && !Sync()) {
       return;
     }
     if (!Drain(buffer, level)) return;
   }
-  if (failed_ != absl::StatusCode::kOk || !WantsSync(level)) return;
+  if (marks_->failed() || !WantsSync(level)) return;
   if (cursors_.dirty() && !WriteCursors()) return;
   if (!Sync()) return;
   round_time_ += (Clock::now() - start - round_time_) / 8;
 }
 
 bool GroupCommit::Drain(GroupBuffer* buffer, Durability level) {
-  const Lsn durable = durable_lsn_.load(std::memory_order_relaxed);
+  const Lsn durable = marks_->durable_lsn();
   const bool with_cursors = buffer->group().begins_segment && cursors_.enabled();
   CursorTable cursors;
   if (with_cursors) cursors = cursors_.Take(kCursorSlots);
@@ -246,29 +243,27 @@ bool GroupCommit::Drain(GroupBuffer* buffer, Durability level) {
                    buffer->end() - buffer->group().head, status);
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
-  if (failed_ != absl::StatusCode::kOk) return false;
-  writing_generation_ = writer_.generation();
-  written_end_ = writer_.end();
+  if (marks_->failed()) return false;
   stats_.bytes_written = writer_.bytes_written();
   ++stats_.groups_written;
   const Lsn last_lsn = buffer->last_lsn();
   buffer->Drained();
   ++drained_;
   if (room_waiters_ > 0) room_.NotifyAll();
-  Advance(last_lsn, WritesAreDurable(options_) ? last_lsn : durable, writer_.io_ended());
+  Advance(last_lsn, WritesAreDurable(options_), writer_.io_ended());
   return true;
 }
 
 bool GroupCommit::Sync() {
-  const Lsn written = written_lsn_.load(std::memory_order_relaxed);
+  const Lsn written = marks_->written_lsn();
   absl::Status status;
   Clock::time_point ended = written_at_;
   if (!WritesAreDurable(options_)) {
     meter_.SyncBegins(writer_.generation());
     // Those that follow what is durable are told when the round is over, these have what they want.
-    const bool tell = watch_.Take(Durability::kWritten, written, /*always=*/false);
+    const bool tell = marks_->watch().Take(Durability::kWritten, written, /*always=*/false);
     mutex_.Unlock();
-    if (tell) watch_.Wake(Durability::kWritten);
+    if (tell) marks_->watch().Wake(Durability::kWritten);
     status = writer_.Sync();
     mutex_.Lock();
     ended = writer_.io_ended();
@@ -276,36 +271,30 @@ bool GroupCommit::Sync() {
     ++stats_.syncs;
   }
   if (!status.ok()) Fail(status);
-  if (failed_ != absl::StatusCode::kOk) return false;
-  Advance(written, written, ended);
-  if (cursors_.pending()) {
-    cursors_.Synced();
-    HoldForCursors();
-  }
+  if (marks_->failed()) return false;
+  const bool with_cursors = cursors_.pending();
+  if (with_cursors) cursors_.Synced();
+  Advance(written, /*durable=*/true, ended);
+  if (with_cursors) HoldForCursors();
   return true;
 }
 
-void GroupCommit::Advance(Lsn written, Lsn durable, Clock::time_point at) {
-  if (written > written_lsn_.load(std::memory_order_relaxed)) written_at_ = at;
-  if (durable > durable_lsn_.load(std::memory_order_relaxed)) durable_at_ = at;
-  written_lsn_.store(written, std::memory_order_release);
-  durable_lsn_.store(durable, std::memory_order_release);
-  if (durable != written) return;
-  durable_end_ = written_end_;
-  if (durable_generation_ != writing_generation_) {
-    durable_generation_ = writing_generation_;
-    store_->NoteDurable(durable_generation_);
-  }
+void GroupCommit::Advance(Lsn written, bool durable, Clock::time_point at) {
+  if (written > marks_->written_lsn()) written_at_ = at;
+  if (durable && written > marks_->durable_lsn()) durable_at_ = at;
+  const bool entered = marks_->Advance({written, writer_.generation(), writer_.end()}, durable,
+                                       cursors_.durable_sequence());
+  if (!durable) return;
+  if (entered) store_->NoteDurable();
   if (flush_at_ == Clock::time_point::max()) return;
   const bool more = drained_ != opened_;
   flush_at_ = more ? FlushTime(buffers_[drained_ % buffers_.size()]) : Clock::time_point::max();
 }
 
 void GroupCommit::Fail(const absl::Status& status) {
-  if (failed_ != absl::StatusCode::kOk) return;
+  if (marks_->failed()) return;
   CloseBuffer();  // for those that reserve without the lock
-  failed_ = status.code();
-  failure_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
+  marks_->Fail(status);
   if (events_ != nullptr) events_->Post(LogEventKind::kFailed, 0, StatusLocked());
   room_.NotifyAll();
   flusher_work_.NotifyOne();
@@ -321,7 +310,7 @@ struct GroupCommit::Wakes {
 
 inline Waiter::State GroupCommit::StateBehindRound(const Waiter& waiter, bool has_leader) const {
   if (Satisfied(waiter)) return Waiter::kReached;
-  if (failed_ != absl::StatusCode::kOk) return Waiter::kFailed;
+  if (marks_->failed()) return Waiter::kFailed;
   if (waiter.lsn != Waiter::kNever && waiter.lsn > AppendedLocked()) return Waiter::kCut;
   return has_leader ? Waiter::kParked : Waiter::kLead;
 }
@@ -376,16 +365,17 @@ void GroupCommit::HandOver(uint32_t committers) {
   has_heir_ = false;
   leading_ = wakes.leader != nullptr;
   NotifyIdle();
-  const bool failed = failed_ != absl::StatusCode::kOk;
-  const bool tell_written = watch_.Take(Durability::kWritten, written_lsn(), failed);
-  const bool tell_durable = watch_.Take(Durability::kDurable, durable_lsn(), failed);
+  const bool failed = marks_->failed();
+  const bool tell_written =
+      marks_->watch().Take(Durability::kWritten, marks_->written_lsn(), failed);
+  const bool tell_durable = marks_->watch().Take(Durability::kDurable, durable_lsn(), failed);
   mutex_.Unlock();
   // The next leader first: the disk is idle until it runs.
   if (wakes.leader != nullptr) FutexWake(wakes.leader);
   wakes.shared.Wake();
   for (std::atomic<uint32_t>* state : wakes.own) FutexWake(state);
-  if (tell_durable) watch_.Wake(Durability::kDurable);
-  if (tell_written) watch_.Wake(Durability::kWritten);
+  if (tell_durable) marks_->watch().Wake(Durability::kDurable);
+  if (tell_written) marks_->watch().Wake(Durability::kWritten);
 }
 
 // ---- The flusher
@@ -404,14 +394,14 @@ absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
 }
 
 bool GroupCommit::FlushDue() const {
-  if (failed_ != absl::StatusCode::kOk || closed_) return false;
+  if (marks_->failed() || closed_) return false;
   if (HasFullBuffers() || CallbackWantsSync()) return true;
   return flush_at_ != Clock::time_point::max() && Clock::now() >= flush_at_;
 }
 
 // Runs what is due; false if nothing was.
 bool GroupCommit::RunCallbacks() {
-  const bool failed = failed_ != absl::StatusCode::kOk;
+  const bool failed = marks_->failed();
   const Lsn durable = durable_lsn();
   DurableCallbacks::Due due = callbacks_.TakeDue(durable, failed);
   if (due.empty()) return false;
@@ -435,7 +425,7 @@ void GroupCommit::RunFlusher() {
       mutex_.Lock();
       continue;
     }
-    if (flush_at_ == Clock::time_point::max() || leading_ || failed_ != absl::StatusCode::kOk) {
+    if (flush_at_ == Clock::time_point::max() || leading_ || marks_->failed()) {
       flusher_work_.Wait(&mutex_);
     } else {
       flusher_work_.WaitUntil(&mutex_, flush_at_);
@@ -449,19 +439,8 @@ void GroupCommit::RunFlusher() {
 // ---- The rest
 
 absl::Status GroupCommit::StatusLocked() const {
-  if (failed_ != absl::StatusCode::kOk) return absl::Status(failed_, failure_);
+  if (marks_->failed()) return marks_->failure();
   return closed_ ? Closed() : absl::OkStatus();
-}
-
-ReadPoint GroupCommit::read_point(Durability level) const {
-  MutexLock lock(&mutex_);
-  if (level == Durability::kDurable) return {durable_lsn(), durable_generation_, durable_end_};
-  return {written_lsn(), writing_generation_, written_end_};
-}
-
-DurablePoint GroupCommit::durable_point() const {
-  MutexLock lock(&mutex_);
-  return {durable_generation_, durable_lsn(), cursors_.durable_sequence()};
 }
 
 absl::Status GroupCommit::status() const {
@@ -469,17 +448,11 @@ absl::Status GroupCommit::status() const {
   return StatusLocked();
 }
 
-absl::Status GroupCommit::end_status() const {
-  MutexLock lock(&mutex_);
-  // Not before the last round of Close() is over, which moves the watermarks.
-  return closed_ && !stop_flusher_ ? absl::OkStatus() : StatusLocked();
-}
-
 Stats GroupCommit::stats() const {
   MutexLock lock(&mutex_);
   Stats stats = stats_;
   stats.appended_lsn = AppendedLocked();
-  stats.written_lsn = written_lsn();
+  stats.written_lsn = marks_->written_lsn();
   stats.durable_lsn = durable_lsn();
   if (const GroupBuffer* open = open_.load(std::memory_order_relaxed); open != nullptr) {
     // One look: it grows beside the lock.
@@ -489,8 +462,8 @@ Stats GroupCommit::stats() const {
     stats.appended_payload_bytes += fill.payload_bytes;
   }
   stats.waiters = waiters_;
-  stats.followers = watch_.followers();
-  stats.failed = failed_ != absl::StatusCode::kOk;
+  stats.followers = marks_->watch().followers();
+  stats.failed = marks_->failed();
   meter_.AddStats(&stats);
   stats.reserve_nanos = reserve_.Snapshot();
   stats.wake_nanos = wake_.Snapshot();
@@ -559,7 +532,7 @@ absl::Status GroupCommit::CutStore(Lsn lsn, bool reset) {
   mutex_.Lock();
   if (!cut.ok()) return cut.status();
   GoOnAt(std::move(cut->segment), cut->end, cut->digest, lsn);
-  watch_.Forget();
+  marks_->watch().Forget();  // the store has moved the watermarks
   if (with_cursors) {
     cursors_.Cut(lsn, reset, std::move(table));
     HoldForCursors();
@@ -576,17 +549,18 @@ absl::Status GroupCommit::Close() {
   if (TakeLead().ok()) {
     closed_ = true;  // before the last round, so that it covers all that was ever accepted
     Round(/*all=*/true, Durability::kDurable);
-    if (cursors_.in_one_slot() && failed_ == absl::StatusCode::kOk && WriteCursors()) Sync();
+    if (cursors_.in_one_slot() && !marks_->failed() && WriteCursors()) Sync();
     HandOver(/*committers=*/0);
     mutex_.Lock();
   }
-  if (failed_ != absl::StatusCode::kOk) status = StatusLocked();
+  if (marks_->failed()) status = StatusLocked();
   closed_ = true;
   stop_flusher_ = true;
+  marks_->End();
   room_.NotifyAll();
   flusher_work_.NotifyAll();
   mutex_.Unlock();
-  for (Durability level : {Durability::kWritten, Durability::kDurable}) watch_.Wake(level);
+  for (Durability level : {Durability::kWritten, Durability::kDurable}) marks_->watch().Wake(level);
   if (flusher_.joinable()) flusher_.join();
   return status;
 }

@@ -28,31 +28,24 @@
 #include "engine/commit/group_writer.h"
 #include "engine/commit/round_words.h"
 #include "engine/commit/waiter.h"
-#include "engine/commit/watermark_watch.h"
 #include "engine/metrics/commit_meter.h"
 #include "engine/metrics/event_dispatcher.h"
 #include "engine/store/segment_store.h"
+#include "engine/store/watermarks.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 #include "seawall/types.h"
 
 namespace seawall {
 
-// How far readers may go.
-struct ReadPoint {
-  Lsn lsn = 0;
-  // The segment being written, and where the groups up to `lsn` end in it.
-  uint64_t generation = 0;
-  uint64_t end = 0;
-};
-
 // Thread-safe.
 class GroupCommit {
  public:
   using Callback = DurableCallbacks::Callback;
 
-  // `store` and `events` outlive this; `events` may be nullptr.
-  GroupCommit(const Options& options, SegmentStore* store, EventDispatcher* events = nullptr);
+  // `store`, `marks` and `events` outlive this; `events` may be nullptr.
+  GroupCommit(const Options& options, SegmentStore* store, Watermarks* marks,
+              EventDispatcher* events = nullptr);
   ~GroupCommit();
 
   // Appends go to `segment` at `end` from now on, the first one with the LSN behind `last_lsn`;
@@ -69,20 +62,10 @@ class GroupCommit {
   absl::Status Notify(Lsn lsn, Callback callback);
 
   Lsn appended_lsn() const;
-  Lsn written_lsn() const { return written_lsn_.load(std::memory_order_acquire); }
-  Lsn durable_lsn() const { return durable_lsn_.load(std::memory_order_acquire); }
+  Lsn durable_lsn() const { return marks_->durable_lsn(); }
 
-  ReadPoint read_point(Durability level) const;
-  DurablePoint durable_point() const;
-  void NoteTailRead() { writer_.NoteTailRead(); }
-  // OK, or the error that was latched, or FailedPrecondition after Close().
+  // Returns OK, the sticky error, or FailedPrecondition after Close().
   absl::Status status() const;
-  // OK while the watermarks may move, else why they never will again: the latched error, or
-  // FailedPrecondition when Close() has made everything durable.
-  absl::Status end_status() const;
-  // Where readers at the end of the log wait: wakes them when a watermark moved, back by a
-  // truncation, too, and when end_status() changed. "The lock" of it is mutex_.
-  WatermarkWatch& watch() { return watch_; }
   // One moment's, with the store's.
   Stats stats() const;
 
@@ -103,10 +86,9 @@ class GroupCommit {
   Lsn PositionOf(std::string_view cursor) const;
   std::vector<CursorInfo> Cursors() const;
 
-  // Makes everything durable, runs the callbacks that are due, stops. Then the end of the log is
-  // durable_point() and these.
+  // Makes everything durable, runs the callbacks that are due, stops. Then the log ends at the
+  // durable watermark, and digest() is the digest of its last segment.
   absl::Status Close();
-  uint64_t end() const { return writer_.end(); }
   uint64_t digest() const { return writer_.digest(); }
 
  private:
@@ -178,8 +160,9 @@ class GroupCommit {
   bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether somebody waits for one.
   bool SyncIsAwaited(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `at`: when the system call returned that brought them so far.
-  void Advance(Lsn written, Lsn durable, Clock::time_point at)
+  // Moves the written watermark to `written`, the end of what the writer has written, and, if
+  // `durable`, the durable one too. `at`: when the system call returned that brought them so far.
+  void Advance(Lsn written, bool durable, Clock::time_point at)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Wakes the satisfied waiters and passes the lead on, or gives it up. Releases the mutex.
   // `committers`: 1 if this thread led for a durable commit of its own.
@@ -221,16 +204,13 @@ class GroupCommit {
   const uint64_t write_unit_;    // writes begin and end at multiples of this
   const uint64_t groups_limit_;  // what is behind it in a segment's file is for the index
   SegmentStore* const store_;
+  Watermarks* const marks_;  // this moves them, under mutex_
   EventDispatcher* const events_;
   std::thread flusher_;
 
   mutable Mutex mutex_;
   CondVar room_;  // for appends that wait for a buffer, or for the end of a truncation
   CondVar flusher_work_;
-
-  // Written under mutex_, read without: written >= durable, seen in the order durable, written.
-  std::atomic<Lsn> written_lsn_{0};
-  std::atomic<Lsn> durable_lsn_{0};
 
   // Where the next group goes.
   std::shared_ptr<WritableSegment> segment_ ABSL_GUARDED_BY(mutex_);
@@ -281,23 +261,12 @@ class GroupCommit {
 
   GroupWriter writer_;  // the leader's
 
-  // Where the written groups end, where the durable ones end.
-  uint64_t writing_generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t written_end_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t durable_end_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;
-
   CursorSet cursors_ ABSL_GUARDED_BY(mutex_);
   std::vector<CursorPosition> cursor_holds_ ABSL_GUARDED_BY(mutex_);  // what the store was told
   DurableCallbacks callbacks_ ABSL_GUARDED_BY(mutex_);
-  WatermarkWatch watch_;
   // When something appended is due for stable storage by flush_interval_micros.
   Clock::time_point flush_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
 
-  // The latched error, by parts: a shared absl::Status is reference-counted inside Abseil, where
-  // ThreadSanitizer cannot see it.
-  absl::StatusCode failed_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
-  std::string failure_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_flusher_ ABSL_GUARDED_BY(mutex_) = false;
   Stats stats_ ABSL_GUARDED_BY(mutex_);

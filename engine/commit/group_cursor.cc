@@ -109,7 +109,7 @@ bool GroupCommit::WriteCursors() {
   mutex_.Lock();
   stats_.bytes_written = writer_.bytes_written();
   if (!status.ok()) Fail(status);
-  return failed_ == absl::StatusCode::kOk;
+  return !marks_->failed();
 }
 
 Lsn GroupCommit::PositionOf(std::string_view cursor) const {

@@ -18,8 +18,12 @@ constexpr uint64_t kUnreadBytes = uint64_t{16} << 20;
 
 }  // namespace
 
-GroupWriter::GroupWriter(const Options& options, SegmentStore* store)
-    : options_(options), unit_(WriteUnit(options)), store_(store), tail_block_(kBlockBytes) {}
+GroupWriter::GroupWriter(const Options& options, SegmentStore* store, Watermarks* marks)
+    : options_(options),
+      unit_(WriteUnit(options)),
+      store_(store),
+      marks_(marks),
+      tail_block_(kBlockBytes) {}
 
 void GroupWriter::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest) {
   segment_ = std::move(segment);
@@ -56,7 +60,7 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
                   segment_->header.predecessor_digest);
   }
   end_ = group.origin + end;
-  CountWritten(write_end);
+  bytes_written_ += write_end;
   digest_ = ExtendDigest(digest_, checksum);
   const uint64_t filled = end % unit_;
   std::memcpy(tail_block_.data(), memory + end - filled, filled);
@@ -75,10 +79,6 @@ void GroupWriter::NoteInIndex(const GroupBuffer& buffer) {
   });
 }
 
-void GroupWriter::NoteTailRead() {
-  cached_until_.store(bytes_written() + kUnreadBytes, std::memory_order_relaxed);
-}
-
 // Around the page cache, which would cost a copy of what it will not be asked for, and more of the
 // processor in the sync; through it for who waits only until the kernel has it, and while somebody
 // reads what was just written, and would have to wait for the disk. PostgreSQL decides so, by its
@@ -87,7 +87,8 @@ void GroupWriter::NoteTailRead() {
 // its range (open(2), "O_DIRECT", advises against mixing them only for the speed of that).
 absl::Status GroupWriter::WriteToSegment(uint64_t offset, std::string_view bytes,
                                          bool sync_follows) {
-  const bool unread = bytes_written() >= cached_until_.load(std::memory_order_relaxed);
+  if (marks_->TakeTailRead()) cached_until_ = bytes_written_ + kUnreadBytes;
+  const bool unread = bytes_written_ >= cached_until_;
   const bool direct = (sync_follows && unread) || bytes.size() >= kDirectWriteBytes;
   if (direct && segment_->direct != nullptr && offset % kBlockBytes == 0 &&
       bytes.size() % kBlockBytes == 0) {
@@ -139,7 +140,7 @@ absl::Status GroupWriter::WriteCursors(const CursorTable& cursors) {
   absl::Status status =
       WriteAt(segment_->file.get(), segment_->path, CursorSlotOffset(cursors.sequence),
               std::string_view(cursor_slot_.data(), kCursorSlotBytes));
-  if (status.ok()) CountWritten(kCursorSlotBytes);
+  if (status.ok()) bytes_written_ += kCursorSlotBytes;
   return status;
 }
 

@@ -3,7 +3,6 @@
 #ifndef SEAWALL_ENGINE_COMMIT_GROUP_WRITER_H_
 #define SEAWALL_ENGINE_COMMIT_GROUP_WRITER_H_
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "engine/io/file_io.h"
 #include "engine/segments/segment.h"
 #include "engine/store/segment_store.h"
+#include "engine/store/watermarks.h"
 #include "seawall/options.h"
 #include "seawall/types.h"
 
@@ -28,8 +28,8 @@ inline uint64_t WriteUnit(const Options& options) {
 // Belongs to the leader: one thread at a time, and what it did happens before what the next does.
 class GroupWriter {
  public:
-  // `store` outlives this.
-  GroupWriter(const Options& options, SegmentStore* store);
+  // `store` and `marks` outlive this. Of the watermarks it takes only NoteTailRead()'s hint.
+  GroupWriter(const Options& options, SegmentStore* store, Watermarks* marks);
 
   // The next group goes to `segment`, where those until now end at `end`, a multiple of the block
   // size, and have this digest.
@@ -45,15 +45,12 @@ class GroupWriter {
   // Makes durable what was written to the segment.
   absl::Status Sync();
 
-  // Somebody reads from the segment being written: small groups go through the page cache for a
-  // while. From any thread.
-  void NoteTailRead();
-
-  // Of the segment that was written last.
+  // The segment that was written last, and where its groups end. The written watermark gets them
+  // from here.
   uint64_t generation() const { return segment_->header.generation; }
   uint64_t end() const { return end_; }
   uint64_t digest() const { return digest_; }
-  uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
+  uint64_t bytes_written() const { return bytes_written_; }
   // Of the last Write() or Sync(): when its system calls began and when they had returned.
   std::chrono::steady_clock::time_point io_began() const { return io_began_; }
   std::chrono::steady_clock::time_point io_ended() const { return io_ended_; }
@@ -61,21 +58,19 @@ class GroupWriter {
  private:
   std::shared_ptr<WritableSegment> BeginSegment(GroupBuffer* buffer, const CursorTable* cursors);
   absl::Status WriteToSegment(uint64_t offset, std::string_view bytes, bool sync_follows);
-  void CountWritten(uint64_t bytes) {
-    bytes_written_.store(bytes_written() + bytes, std::memory_order_relaxed);
-  }
   void NoteInIndex(const GroupBuffer& buffer);
   uint64_t Seal(GroupBuffer* buffer, uint64_t group_bytes, Lsn durable_lsn);
 
   const Options options_;
   const uint64_t unit_;
   SegmentStore* const store_;
+  Watermarks* const marks_;
   std::shared_ptr<WritableSegment> segment_;
   uint64_t end_ = 0;
   uint64_t digest_ = 0;
-  // Hints: that a reader and the writer see old values costs one of them a little speed.
-  std::atomic<uint64_t> bytes_written_{0};  // the leader's to change
-  std::atomic<uint64_t> cached_until_{0};   // of bytes_written_
+  uint64_t bytes_written_ = 0;
+  // Until bytes_written_ is so much, small groups go through the page cache: somebody reads there.
+  uint64_t cached_until_ = 0;
   std::chrono::steady_clock::time_point io_began_ = {};
   std::chrono::steady_clock::time_point io_ended_ = {};
   AlignedBuffer cursor_slot_;

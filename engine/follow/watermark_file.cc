@@ -40,8 +40,8 @@ absl::StatusOr<std::optional<WatermarkBlock>> ReadWatermark(File* file, const st
 }
 
 WatermarkPublisher::WatermarkPublisher(FileSystem* fs, const std::string& directory,
-                                       GroupCommit* commit)
-    : fs_(fs), path_(JoinPath(directory, kWatermarkName)), commit_(commit) {}
+                                       Watermarks* marks)
+    : fs_(fs), path_(JoinPath(directory, kWatermarkName)), marks_(marks) {}
 
 void WatermarkPublisher::Start(const LogId& log_id) {
   if (!fs_->CanBeFollowed()) return;
@@ -68,7 +68,7 @@ void WatermarkPublisher::Stop() {
   stop_.store(true, std::memory_order_relaxed);
   stopped_.store(1, std::memory_order_release);
   FutexWake(&stopped_);
-  commit_->watch().Wake(Durability::kDurable);
+  marks_->watch().Wake(Durability::kDurable);
   thread_.join();
   Publish(/*announce_cut=*/false, 0);
 }
@@ -84,14 +84,14 @@ void WatermarkPublisher::Run() {
       followed = IsFollowed();
       looked = now;
     }
-    if (followed) commit_->NoteTailRead();
+    if (followed) marks_->NoteTailRead();
     const bool published = Publish(/*announce_cut=*/false, 0);
     if (!followed || !published) Pause(kUnfollowedInterval);
   }
 }
 
 bool WatermarkPublisher::AwaitNews() {
-  WatermarkWatch& watch = commit_->watch();
+  WatermarkWatch& watch = marks_->watch();
   uint64_t generation, end;
   {
     MutexLock lock(&mutex_);
@@ -104,8 +104,8 @@ bool WatermarkPublisher::AwaitNews() {
   for (;;) {
     const uint32_t seen = watch.Seen(Durability::kDurable);
     stop = stop_.load(std::memory_order_relaxed);
-    const ReadPoint point = commit_->read_point(Durability::kDurable);
-    if (stop || point.generation != generation || point.end != end) break;
+    const Watermark durable = marks_->durable();
+    if (stop || durable.generation != generation || durable.end != end) break;
     watch.Sleep(Durability::kDurable, seen, WatermarkWatch::Clock::time_point::max());
   }
   watch.End(Durability::kDurable);
@@ -128,14 +128,14 @@ bool WatermarkPublisher::IsFollowed() {
 bool WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
   MutexLock lock(&mutex_);
   if (!active_) return true;
-  const ReadPoint point = commit_->read_point(Durability::kDurable);
-  block_.generation = point.generation;
-  block_.end = point.end;
-  block_.durable_lsn = point.lsn;
+  const Watermark durable = marks_->durable();
+  block_.generation = durable.generation;
+  block_.end = durable.end;
+  block_.durable_lsn = durable.lsn;
   if (announce_cut) {
     ++block_.cuts;
     block_.first_cut = first_cut;
-    block_.cut_generation = point.generation;
+    block_.cut_generation = durable.generation;
   }
   ++block_.sequence;
   published_ = Write().ok();

@@ -17,9 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
-#include "engine/commit/group_commit.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
+#include "engine/store/watermarks.h"
 
 namespace seawall {
 
@@ -36,8 +36,8 @@ absl::StatusOr<std::optional<WatermarkBlock>> ReadWatermark(File* file, const st
 // A failure to write is counted, and it tries again, ten times a second: no record depends on it.
 class WatermarkPublisher {
  public:
-  // `commit` outlives this.
-  WatermarkPublisher(FileSystem* fs, const std::string& directory, GroupCommit* commit);
+  // `marks` outlives this.
+  WatermarkPublisher(FileSystem* fs, const std::string& directory, Watermarks* marks);
   ~WatermarkPublisher() { Stop(); }
 
   // Publishes for the first time, and starts the thread. Does nothing on a file system that cannot
@@ -66,7 +66,7 @@ class WatermarkPublisher {
 
   FileSystem* const fs_;
   const std::string path_;
-  GroupCommit* const commit_;
+  Watermarks* const marks_;
   std::thread thread_;
   std::atomic<bool> stop_{false};
   std::atomic<uint32_t> stopped_{0};  // what Pause() sleeps on

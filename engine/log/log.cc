@@ -24,6 +24,7 @@
 #include "engine/read/random_read.h"
 #include "engine/recovery/recovery.h"
 #include "engine/store/segment_store.h"
+#include "engine/store/watermarks.h"
 
 namespace seawall {
 namespace {
@@ -63,10 +64,10 @@ class LogImpl : public Log {
       : fs_(fs),
         options_(options),
         events_(directory, options),
-        store_(fs, directory, options),
+        store_(fs, directory, options, &marks_),
         archiver_(fs, directory, options, &store_),
-        commit_(options, &store_, &events_),
-        watermark_(fs, directory, &commit_) {}
+        commit_(options, &store_, &marks_, &events_),
+        watermark_(fs, directory, &marks_) {}
 
   ~LogImpl() override { (void)Close(); }
 
@@ -79,7 +80,6 @@ class LogImpl : public Log {
     const uint64_t end = recovered.fresh.end;
     const uint64_t digest = recovered.fresh.digest;
     SegmentStoreCallbacks callbacks;
-    callbacks.durable_point = [this] { return commit_.durable_point(); };
     callbacks.before_cut = [this](Lsn first_cut) { watermark_.AnnounceCut(first_cut); };
     const LogId log_id = recovered.control.log_id;
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
@@ -172,8 +172,8 @@ class LogImpl : public Log {
 
   Lsn first_lsn() const override { return store_.first_lsn(); }
   Lsn appended_lsn() const override { return commit_.appended_lsn(); }
-  Lsn written_lsn() const override { return commit_.written_lsn(); }
-  Lsn durable_lsn() const override { return commit_.durable_lsn(); }
+  Lsn written_lsn() const override { return marks_.written_lsn(); }
+  Lsn durable_lsn() const override { return marks_.durable_lsn(); }
 
   absl::StatusOr<std::string> Read(Lsn lsn) override {
     absl::StatusOr<std::string> payload = ReadIndexed(lsn);
@@ -254,7 +254,7 @@ class LogImpl : public Log {
     store_.Stop();
     archiver_.Stop();
     if (close_status_.ok()) {
-      close_status_ = store_.MarkClosed(commit_.durable_lsn(), commit_.end(), commit_.digest());
+      close_status_ = store_.MarkClosed(commit_.digest());
     }
     lock_.reset();
     events_.Stop();
@@ -317,7 +317,7 @@ class LogImpl : public Log {
     }
     return NewSourceReader(
         fs_, Source(limit, from), from, /*failure=*/nullptr,
-        std::make_unique<CommitWatch>(&commit_, LevelOf(limit)),
+        std::make_unique<CommitWatch>(&marks_, LevelOf(limit)),
         [this](const SegmentRef& segment, File*, Lsn lsn) { return FindEntry(segment, lsn); });
   }
 
@@ -330,7 +330,7 @@ class LogImpl : public Log {
     return [this, level = LevelOf(limit), served = from - 1, truncations = store_.truncations()](
                Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
       const size_t truncations_now = store_.truncations();
-      const ReadPoint point = commit_.read_point(level);
+      const Watermark point = marks_.at(level);
       const Lsn first_cut = store_.FirstCut(truncations);
       if (served >= first_cut) {
         return absl::OutOfRangeError(
@@ -347,14 +347,14 @@ class LogImpl : public Log {
                                                   ": it was trimmed, the log begins at record ",
                                                   store_.first_lsn()));
       }
-      // While a truncation is under way, the store is ahead of the watermarks: a segment that was
-      // sealed by it ends there, and one that was begun by it is not yet to be read.
+      // At a rollover the store is ahead of the watermarks: the segment that they name may be
+      // sealed already, and one that was begun after it is not yet to be read.
       const bool open = !segment->sealed() && segment->generation == point.generation;
       if (!open && !segment->sealed()) return std::nullopt;
       if (store_.truncations() != truncations_now) return std::nullopt;
       ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
                       open ? point.end : segment->end};
-      if (open) commit_.NoteTailRead();
+      if (open) marks_.NoteTailRead();
       served = range.last_lsn;
       truncations = truncations_now;
       return range;
@@ -366,6 +366,7 @@ class LogImpl : public Log {
   std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
   EventDispatcher events_;
+  Watermarks marks_;
   SegmentStore store_;
   Archiver archiver_;
   GroupCommit commit_;

@@ -119,7 +119,6 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
                                                                 const CopySource& source,
                                                                 const CursorTable* cursors,
                                                                 Lsn first_cut) {
-  const Lsn last_lsn = header.durable_lsn;
   const uint64_t taken = LargestFresh(source, options_);
   absl::Status status = TakeForFresh(taken);
   if (!status.ok()) return status;
@@ -137,12 +136,12 @@ absl::StatusOr<SegmentStore::Truncated> SegmentStore::BeginAnew(std::vector<Segm
   if (callbacks_.before_cut) callbacks_.before_cut(first_cut);
   status = CommitFresh(options_, *fresh);
   if (!status.ok()) return Fail(status);
-  Replace(std::move(kept), first_cut, *fresh);
+  Replace(std::move(kept), first_cut, *fresh, cursors == nullptr ? 0 : cursors->sequence);
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
     budget_.Give(taken - fresh->allocated_bytes);
-    block = Control({header.generation, last_lsn, cursors == nullptr ? 0 : cursors->sequence});
+    block = Control();
   }
   status = control_file_->Write(block);
   // It has happened all the same, and the writer must know it: who asks is told by the latch. And
@@ -166,7 +165,8 @@ absl::Status SegmentStore::TakeForFresh(uint64_t bytes) {
   return budget_.TryTakeReserved(bytes) ? absl::OkStatus() : budget_.Refusal(directory_, bytes);
 }
 
-void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh) {
+void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh,
+                           uint64_t cursor_sequence) {
   std::deque<Sealed> closed;  // without the lock
   MutexLock lock(&mutex_);
   // No index is written over what a reader may still be in, behind the cut.
@@ -193,7 +193,10 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
     segments_.DropIndex(last.generation);
   }
   segments_.PushBack(RefOf(*fresh.segment));
-  durable_generation_ = fresh.segment->header.generation;
+  // Together with the list: whoever writes CONTROL next must not say of the old end that it is
+  // durable, and a reader must not apply the old end to the new segment.
+  marks_->Restart({fresh.segment->header.durable_lsn, fresh.segment->header.generation, fresh.end},
+                  cursor_sequence);
   if (std::exchange(trim_awaits_sync_, false)) trim_due_ = true;
   if (kept.empty()) first_generation_ = fresh.segment->header.generation;
   prepared_.clear();

@@ -31,12 +31,13 @@ absl::Status SegmentStore::GiveUp() {
     MutexLock lock(&mutex_);
     trim_at_ = Clock::time_point::max();
     const Lsn limit = std::min(UnwantedBelow(&trim_at_), holds_.Lowest());
+    const uint64_t durable_generation = marks_->durable().generation;
     size_t count = 0;
     trim_awaits_sync_ = false;
     while (count + 1 < segments_.size() && segments_[count].last_lsn < limit) {
       // Not beyond the segment of the last sync: a later one was begun, but its header is not known
       // to be durable, and without it the log would have no segment at all.
-      trim_awaits_sync_ = segments_[count + 1].generation > durable_generation_;
+      trim_awaits_sync_ = segments_[count + 1].generation > durable_generation;
       if (trim_awaits_sync_) break;
       ++count;
     }

@@ -162,7 +162,7 @@ SegmentRetention SegmentStore::Explain(size_t i, uint64_t bytes_behind, Lsn unwa
 
 RetentionReport SegmentStore::retention_report() {
   LearnAges();
-  const Lsn durable = callbacks_.durable_point().lsn;
+  const Lsn durable = marks_->durable_lsn();
   RetentionReport report;
   auto add_file = [&report](uint64_t generation, uint64_t bytes, KeptBecause why) {
     SegmentRetention file;

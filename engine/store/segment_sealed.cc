@@ -11,16 +11,15 @@
 
 namespace seawall {
 
-void SegmentStore::NoteDurable(uint64_t generation) {
+void SegmentStore::NoteDurable() {
   MutexLock lock(&mutex_);
-  durable_generation_ = generation;
   if (std::exchange(trim_awaits_sync_, false)) trim_due_ = true;
   if (!busy_ && (trim_due_ || MayWriteIndex())) work_.NotifyOne();
 }
 
 bool SegmentStore::MayWriteIndex() const {
   return !sealed_.empty() && !paused_ && !failed_ &&
-         sealed_.front().segment.generation < durable_generation_;
+         sealed_.front().segment.generation < marks_->durable().generation;
 }
 
 // A segment that is part of the log now is what it was sealed as until this is done: its file is

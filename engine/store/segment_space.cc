@@ -156,13 +156,12 @@ absl::Status SegmentStore::MakeSpare() {
 absl::Status SegmentStore::AddSpare(std::unique_ptr<WritableSegment> file, uint64_t allocated_bytes,
                                     uint64_t file_bytes) {
   MutexLock control_lock(&control_mutex_);
-  const DurablePoint point = callbacks_.durable_point();
   ControlBlock block;
   Prepared spare{file->header.generation, file->header.salt, allocated_bytes, std::move(file),
                  file_bytes};
   {
     MutexLock lock(&mutex_);
-    block = Control(point);
+    block = Control();
   }
   block.entries.push_back({spare.generation, spare.salt, spare.allocated_bytes});
   absl::Status status = control_file_->Write(block);

@@ -6,10 +6,12 @@
 
 namespace seawall {
 
-SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options)
+SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options,
+                           Watermarks* marks)
     : fs_(fs),
       directory_(std::move(directory)),
       options_(options),
+      marks_(marks),
       cache_(fs,
              [this](uint64_t g) {
                MutexLock lock(&mutex_);
@@ -43,7 +45,6 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     allocated_ = allocated;
     trim_due_ = options_.retain_bytes > 0 || options_.retain_micros > 0;
     first_generation_ = log.control.first_generation;
-    durable_generation_ = file->header.generation;
     next_generation_ = file->header.generation + 1;
   }
   thread_ = std::thread([this] { Run(); });
@@ -207,13 +208,14 @@ void SegmentStore::AddStats(Stats* stats) const {
   stats->index_write_failures = stats_.index_write_failures;
 }
 
-ControlBlock SegmentStore::Control(const DurablePoint& point) const {
+ControlBlock SegmentStore::Control() const {
+  const Watermarks::Durable durable = marks_->durable_state();
   ControlBlock block;
   block.log_id = log_id_;
   block.first_generation = first_generation_;
-  block.tail_generation = point.generation;
-  block.durable_lsn = point.lsn;
-  block.cursor_sequence = point.cursor_sequence;
+  block.tail_generation = durable.at.generation;
+  block.durable_lsn = durable.at.lsn;
+  block.cursor_sequence = durable.cursor_sequence;
   for (const Prepared& prepared : prepared_) {
     block.entries.push_back({prepared.generation, prepared.salt, prepared.allocated_bytes});
   }
@@ -221,28 +223,26 @@ ControlBlock SegmentStore::Control(const DurablePoint& point) const {
 }
 
 absl::Status SegmentStore::WriteControl() {
-  const DurablePoint point = callbacks_.durable_point();
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
-    block = Control(point);
+    block = Control();
   }
   absl::Status status = control_file_->Write(block);
   return status.ok() ? status : Fail(status);
 }
 
-absl::Status SegmentStore::MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest) {
+absl::Status SegmentStore::MarkClosed(uint64_t digest) {
   MutexLock control_lock(&control_mutex_);
-  const uint64_t cursor_sequence = callbacks_.durable_point().cursor_sequence;
   ControlBlock block;
   {
     MutexLock lock(&mutex_);
-    block = Control({segments_.back().generation, last_lsn, cursor_sequence});
+    block = Control();
     // Spares hold nothing; their loss is none.
     block.entries.resize(1);
   }
   block.closed = true;
-  block.closed_end = end;
+  block.closed_end = marks_->durable().end;
   block.closed_digest = digest;
   // Into two slots, so that damage to one of them leaves the word.
   absl::Status status = control_file_->Write(block);

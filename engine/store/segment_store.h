@@ -35,23 +35,15 @@
 #include "engine/segments/segment_cache.h"
 #include "engine/segments/segment_list.h"
 #include "engine/store/retention.h"
+#include "engine/store/watermarks.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 
 namespace seawall {
 
-// Up to `lsn`, everything is durable; the last sync that said so was of this segment.
-struct DurablePoint {
-  uint64_t generation = 0;
-  Lsn lsn = 0;
-  uint64_t cursor_sequence = 0;  // of the cursors' table that is durable
-};
-
 struct SegmentStoreCallbacks {
   // A segment was sealed, and is as it will stay. Called without the store's locks. May be empty.
   std::function<void()> on_sealed;
-  // What CONTROL may say. Called without the store's locks.
-  std::function<DurablePoint()> durable_point;
   // A truncation or a Reset is about to be made durable; its first record, 0 for all. May be empty.
   std::function<void(Lsn first_cut)> before_cut;
   // A failed sync of a segment that holds records, or of CONTROL: the log must latch it.
@@ -64,13 +56,16 @@ struct SegmentStoreCallbacks {
   std::function<void(const absl::Status&)> on_retention_stall;
 };
 
-// Thread-safe. Lock order: control_mutex_, then the group commit's mutex, then mutex_.
+// Thread-safe. Lock order: control_mutex_, then mutex_. The group commit calls this with its mutex
+// held, so that one comes before mutex_; on_failure takes it, and is called with neither of these.
 class SegmentStore {
  public:
-  SegmentStore(FileSystem* fs, std::string directory, const Options& options);
+  // `marks` outlives this. Truncations move them, in the step that replaces the segments.
+  SegmentStore(FileSystem* fs, std::string directory, const Options& options, Watermarks* marks);
   ~SegmentStore();
 
-  // Takes over a recovered log and starts the thread. Returns the segment to write to.
+  // Takes over a recovered log, at whose end the watermarks are, and starts the thread. Returns the
+  // segment to write to.
   std::shared_ptr<WritableSegment> Start(RecoveredLog log, SegmentStoreCallbacks callbacks);
   // Stops the thread; a job that it is in is finished first. Wakes those that wait.
   void Stop();
@@ -100,9 +95,9 @@ class SegmentStore {
   void Begin(const WritableSegment& segment, std::shared_ptr<WritableSegment> predecessor,
              uint64_t predecessor_end, uint64_t predecessor_digest);
 
-  // A sync covers the header of `generation`: its predecessor's index may be written, and it may be
-  // trimmed.
-  void NoteDurable(uint64_t generation);
+  // The durable watermark has entered another segment, so a sync covers that one's header: the
+  // index of its predecessor may be written now, and the predecessor may be trimmed.
+  void NoteDurable();
 
   // ---- For everybody
 
@@ -157,8 +152,9 @@ class SegmentStore {
   // Replaces everything by a fresh segment that begins at `first_lsn`.
   absl::StatusOr<Truncated> Reset(Lsn first_lsn, const CursorTable* cursors);
 
-  // Writes that the log was closed at this end. After Stop().
-  absl::Status MarkClosed(Lsn last_lsn, uint64_t end, uint64_t digest);
+  // Writes that the log was closed at the durable watermark, where all that was written ends; the
+  // groups of the last segment have this digest. After Stop().
+  absl::Status MarkClosed(uint64_t digest);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -202,7 +198,7 @@ class SegmentStore {
   // Reports a failure that may concern acknowledged records, and returns it.
   absl::Status Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // What CONTROL says now.
-  ControlBlock Control(const DurablePoint& point) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ControlBlock Control() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteControl() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_mutex_)
       ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsCurrent(uint64_t generation) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -285,14 +281,16 @@ class SegmentStore {
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the bytes of a fresh segment, from what is kept for one if need be.
   absl::Status TakeForFresh(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Makes `fresh` the last segment, behind `kept`, and the files that are no longer needed garbage.
-  void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Makes `fresh` the last segment, after `kept`, moves the watermarks to its end, and makes the
+  // files that are no longer needed garbage.
+  void Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh,
+               uint64_t cursor_sequence) ABSL_LOCKS_EXCLUDED(mutex_);
 
   FileSystem* const fs_;
   const std::string directory_;
   const Options options_;
   const AgeClock clock_;
+  Watermarks* const marks_;
   SegmentStoreCallbacks callbacks_;
   SegmentCache cache_;
   std::thread thread_;
@@ -359,7 +357,6 @@ class SegmentStore {
   std::vector<Gone> cut_files_ ABSL_GUARDED_BY(mutex_);
   // For the thread, which writes their indexes and closes them; oldest first.
   std::deque<Sealed> sealed_ ABSL_GUARDED_BY(mutex_);
-  uint64_t durable_generation_ ABSL_GUARDED_BY(mutex_) = 0;  // syncs cover its header
   // Jobs that make room, and the status of the one that ended last. After a failure nothing is
   // done ahead of need until somebody waits again. Who waits is refused only by an attempt that
   // began after it asked: an older one may have failed for want of space that is there now. Each

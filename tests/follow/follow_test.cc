@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/commit/watermark_watch.h"
+#include "engine/store/watermark_watch.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

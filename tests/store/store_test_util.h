@@ -16,13 +16,12 @@ namespace seawall {
 class StoreUnderTest {
  public:
   StoreUnderTest(FileSystem* fs, const std::string& directory, const Options& options)
-      : store(fs, directory, options), commit_(options, &store) {
+      : store(fs, directory, options, &marks), commit_(options, &store, &marks) {
     absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
     EXPECT_OK(plan);
     absl::StatusOr<RecoveredLog> log = ApplyRecovery(fs, directory, options, &*plan);
     EXPECT_OK(log);
     SegmentStoreCallbacks callbacks;
-    callbacks.durable_point = [this] { return commit_.durable_point(); };
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
     commit_.Start(log->fresh.segment, log->fresh.end, log->fresh.digest, plan->report.last_lsn);
     store.Start(std::move(*log), std::move(callbacks));
@@ -56,6 +55,7 @@ class StoreUnderTest {
   absl::Status WaitDurable(Lsn lsn) { return commit_.Wait(lsn, Durability::kDurable); }
   absl::Status TruncateAfter(Lsn lsn) { return commit_.TruncateAfter(lsn); }
 
+  Watermarks marks;
   SegmentStore store;
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/commit/watermark_watch.h"
+#include "engine/store/watermark_watch.h"
 
 namespace seawall {
 
