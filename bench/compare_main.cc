@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs Seawall, bare loops, and other logs on the same workloads: bench/compare --help.
 #include <linux/magic.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
@@ -19,14 +19,13 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "bench/compare_plan.h"
 #include "bench/measure.h"
-#include "bench/report.h"
 
 ABSL_FLAG(std::vector<std::string>, workload, {}, "commit, append, replay, async; default: all");
 ABSL_FLAG(std::vector<std::string>, peers, {}, "names, see --list; floors always run");
@@ -38,12 +37,13 @@ ABSL_FLAG(std::string, dir, "", "a directory on the disk to be measured; default
 ABSL_FLAG(bool, quick, false, "few points, under three minutes");
 ABSL_FLAG(bool, smoke, false, "only shows that it works, in seconds");
 ABSL_FLAG(uint64_t, seed, 0, "repeats the order of a run that printed it");
-ABSL_FLAG(std::string, json, "", "write all figures to this file");
-ABSL_FLAG(std::string, html, "", "the page with plots; default: seawall-compare.html");
+ABSL_FLAG(std::string, json, "seawall-compare.json", "the result file, which bench/report reads");
 ABSL_FLAG(bool, list, false, "name the peers that this program was built with");
 
 namespace seawall::bench {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -108,8 +108,8 @@ std::string CpuModel() {
   return "?";
 }
 
-Environment Describe(const std::string& directory, bool device_counts, uint64_t seed, int rounds,
-                     double seconds) {
+Json Describe(const std::string& directory, bool device_counts, uint64_t seed, int rounds,
+              double seconds) {
   utsname system;
   uname(&system);
   return {{"date", absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone())},
@@ -123,51 +123,37 @@ Environment Describe(const std::string& directory, bool device_counts, uint64_t 
                             "none)"}};
 }
 
-// Says how far it is: one line that changes on a terminal, else a line for each run.
+// Reports each run: on a terminal in one line that changes, except that failures stay.
 class Progress {
  public:
   Progress(size_t runs, int rounds) : runs_(runs), rounds_(rounds) {}
 
   void Begin(const PlannedRun& run) {
-    const std::string_view workload = NameOf(run.point.workload);
-    what_ = absl::StrFormat("[%d/%d] round %d/%d  %s  %s  %d thr.  %s", done_ + 1, runs_, run.round,
-                            rounds_, absl::string_view(workload.data(), workload.size()),
-                            SizeName(run.point.record_bytes), run.point.threads, run.peer->title);
-    if (terminal_) {
-      const std::string line = what_ + "  " + Left();
-      absl::FPrintF(stderr, "\r\033[K%s", line.substr(0, TerminalWidth() - 1));
+    what_ = absl::StrFormat("[%d/%d] round %d/%d  %s  %d B  %d thr.  %s", done_ + 1, runs_,
+                            run.round, rounds_, NameOf(run.point.workload), run.point.record_bytes,
+                            run.point.threads, run.peer->title);
+    if (!terminal_) return;
+    const absl::Duration each = (absl::Now() - start_) / std::max(1.0, static_cast<double>(done_));
+    const absl::Duration left = each * static_cast<double>(runs_ - done_);
+    // Without auto-wrap (?7l): a line that wraps could not be written over.
+    absl::FPrintF(stderr, "\r\033[K\033[?7l%s  %d min left\033[?7h", what_,
+                  absl::ToInt64Minutes(left) + 1);
+  }
+
+  void End(const absl::StatusOr<Metrics>& metrics) {
+    ++done_;
+    if (!metrics.ok()) {
+      absl::FPrintF(stderr, "%s%s  FAILED: %s\n", clear_, what_, metrics.status().message());
+    } else if (!terminal_) {
+      absl::FPrintF(stderr, "%s  %.0f/s\n", what_, metrics->at(kRecordsPerSecond));
     }
   }
 
-  void End(const Results::Run& run) {
-    ++done_;
-    if (run.error.empty() && terminal_) return;
-    const std::string result = run.error.empty()
-                                   ? Number(run.metrics[kRecordsPerSecond].value_or(0)) + "/s"
-                                   : "FAILED: " + run.error;
-    absl::FPrintF(stderr, "%s%s  %s\n", terminal_ ? "\r\033[K" : "", what_, result);
-  }
-
-  ~Progress() {
-    if (terminal_) absl::FPrintF(stderr, "\r\033[K");
-  }
+  ~Progress() { absl::FPrintF(stderr, "%s", clear_); }
 
  private:
-  std::string Left() const {
-    if (done_ == 0) return "";
-    const absl::Duration each = (absl::Now() - start_) / static_cast<double>(done_);
-    const absl::Duration left = each * static_cast<double>(runs_ - done_);
-    return absl::StrFormat("%d min left", absl::ToInt64Minutes(left) + 1);
-  }
-
-  // A line that wraps could not be written over.
-  static size_t TerminalWidth() {
-    winsize size;
-    const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    return known ? size.ws_col : 80;
-  }
-
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
+  const char* const clear_ = terminal_ ? "\r\033[K" : "";
   const size_t runs_;
   const int rounds_;
   const absl::Time start_ = absl::Now();
@@ -175,57 +161,45 @@ class Progress {
   std::string what_;
 };
 
-bool WriteFile(const std::string& path, const std::string& content) {
-  std::ofstream file(path);
-  file << content;
-  file.close();
-  if (!file.good()) absl::FPrintF(stderr, "compare: cannot write %s\n", path);
-  return file.good();
-}
-
 int Fail(std::string_view message) {
   absl::FPrintF(stderr, "compare: %s\n", absl::string_view(message.data(), message.size()));
   return 2;
 }
 
-// Runs the plan, or as much of it as there is time for.
-Results RunPlan(const std::vector<PlannedRun>& plan, const std::vector<PeerInfo>& peers,
-                const MeasureOptions& options) {
-  Results results(peers);
+// Runs the plan, or as much of it as there is time for: the runs of the result file.
+Json RunPlan(const std::vector<PlannedRun>& plan, const MeasureOptions& options) {
+  Json runs = Json::array();
   Progress progress(plan.size(), plan.back().round);
-  for (const PlannedRun& planned : plan) {
+  for (const auto& [peer, point, round] : plan) {
     if (interrupted) break;
-    progress.Begin(planned);
-    Results::Run run;
-    auto metrics = Measure(*planned.peer, planned.point, options);
+    progress.Begin({peer, point, round});
+    const absl::StatusOr<Metrics> metrics = Measure(*peer, point, options);
+    progress.End(metrics);
+    Json run = {{"workload", NameOf(point.workload)},
+                {"record_bytes", point.record_bytes},
+                {"threads", point.threads},
+                {"peer", peer->name},
+                {"round", round}};
     if (metrics.ok()) {
-      run.metrics = *metrics;
+      run.update(Json(*metrics));
     } else {
-      run.error = std::string(metrics.status().message());
+      run["error"] = std::string(metrics.status().message());
     }
-    progress.End(run);
-    results.Add(planned.peer->name, planned.point, std::move(run));
+    runs.push_back(std::move(run));
   }
-  return results;
+  return runs;
 }
 
-// Prints and writes what was found.
-int Report(const Results& results, const Environment& environment) {
-  absl::PrintF("%s", TextReport(results, environment));
-  std::fflush(stdout);
-  bool written = true;
-  if (const std::string json = absl::GetFlag(FLAGS_json); !json.empty()) {
-    written = WriteFile(InWorkingDirectory(json), JsonReport(results, environment));
+Json ToJson(const std::vector<PeerInfo>& peers) {
+  Json all = Json::array();
+  for (const PeerInfo& info : peers) {
+    all.push_back({{"name", info.name},
+                   {"title", info.title},
+                   {"version", info.version},
+                   {"notes", info.notes},
+                   {"floor", info.floor}});
   }
-  std::string html = absl::GetFlag(FLAGS_html);
-  if (html.empty()) html = "seawall-compare.html";
-  html = InWorkingDirectory(html);
-  if (WriteFile(html, HtmlReport(results, environment))) {
-    absl::PrintF("Plots: %s\n", html);
-  } else {
-    written = false;
-  }
-  return results.Errors().empty() && written ? 0 : 1;
+  return all;
 }
 
 int Main() {
@@ -269,12 +243,25 @@ int Main() {
   action.sa_handler = OnInterrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   sigaction(SIGINT, &action, nullptr);
-  Environment environment = Describe(scratch.path(), device.counts_flushes(), wanted.seed,
-                                     plan->back().round, options.seconds);
   absl::FPrintF(stderr, "%d runs, seed %u, in %s\n", plan->size(), wanted.seed, parent);
-  const Results results = RunPlan(*plan, *peers, options);
-  if (interrupted) environment.emplace_back("interrupted", "these are the runs so far");
-  return Report(results, environment);
+  Json result;
+  result["environment"] = Describe(scratch.path(), device.counts_flushes(), wanted.seed,
+                                   plan->back().round, options.seconds);
+  result["peers"] = ToJson(*peers);
+  result["runs"] = RunPlan(*plan, options);
+  if (interrupted) result["environment"]["interrupted"] = "these are the runs so far";
+
+  const std::string path = InWorkingDirectory(absl::GetFlag(FLAGS_json));
+  std::ofstream file(path);
+  // A peer's error message may not be UTF-8.
+  file << result.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
+  file.close();
+  if (!file.good()) return Fail("cannot write " + path);
+  absl::PrintF("%s\n", path);
+  const Json& runs = result["runs"];
+  const bool failed =
+      std::any_of(runs.begin(), runs.end(), [](const Json& run) { return run.contains("error"); });
+  return failed ? 1 : 0;
 }
 
 }  // namespace

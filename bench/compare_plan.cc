@@ -2,6 +2,7 @@
 #include "bench/compare_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <random>
 
 #include "absl/strings/numbers.h"
@@ -95,12 +96,12 @@ absl::StatusOr<std::vector<Point>> MakePoints(const PlanOptions& options) {
   if (!sizes.ok()) return sizes.status();
   std::vector<Workload> workloads;
   for (const std::string& word : options.workloads) {
-    const auto workload = WorkloadOf(word);
-    if (!workload.has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--workload: commit, append, replay, async, not \"", word, "\""));
+    const auto* name = std::find(std::begin(kWorkloadNames), std::end(kWorkloadNames), word);
+    if (name == std::end(kWorkloadNames)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--workload: ", absl::StrJoin(kWorkloadNames, ", "), ", not \"", word, "\""));
     }
-    workloads.push_back(*workload);
+    workloads.push_back(static_cast<Workload>(name - std::begin(kWorkloadNames)));
   }
   if (workloads.empty()) {
     workloads = {Workload::kCommit, Workload::kAppend, Workload::kReplay, Workload::kAsync};
