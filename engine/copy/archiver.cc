@@ -68,7 +68,6 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
   log_id_ = log.control.log_id;
   absl::StatusOr<std::string> bytes = ReadSmallFile(fs_, JoinPath(directory_, kArchivedName));
   if (!bytes.ok()) return bytes.status();
-  MutexLock lock(&mutex_);
   archived_ = Decode(*bytes, log_id_);
   const size_t next = log.segments.FirstAbove(archived_);
   if (next == log.segments.size()) {
@@ -82,11 +81,6 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
 
 void Archiver::Start() {
   if (options_.archive) thread_ = std::thread([this] { Run(); });
-}
-
-void Archiver::Notify() {
-  MutexLock lock(&mutex_);
-  work_.NotifyOne();
 }
 
 void Archiver::Stop() {
@@ -107,26 +101,19 @@ void Archiver::AddStats(Stats* stats) const {
 void Archiver::Run() {
   const auto first_pause = std::chrono::microseconds(options_.archive_retry_micros);
   Clock::duration pause = first_pause;
-  MutexLock lock(&mutex_);
-  for (;;) {
-    // Asked anew after each failure: a truncation may have cut the segment off.
-    std::optional<SegmentRef> segment = store_->NextSealed(archived_);
-    if (!segment.has_value()) {
-      if (stop_) return;
-      work_.Wait(&mutex_);
-      continue;
-    }
-    mutex_.Unlock();
+  // Found anew after each failure: a truncation may have cut the segment off.
+  while (std::optional<SegmentRef> segment = store_->AwaitSealed(archived_)) {
     const absl::Status status = Archive(*segment);
-    mutex_.Lock();
     if (status.ok()) {
       archived_ = segment->generation;
-      ++archived_segments_;
       pause = first_pause;
       // By the generation: a truncation or Reset may have given its last LSN to another segment.
       store_->HoldBehind(HoldKind::kArchive, kHoldName, archived_);
+      MutexLock lock(&mutex_);
+      ++archived_segments_;
       continue;
     }
+    MutexLock lock(&mutex_);
     ++failures_;
     const Clock::time_point until = Clock::now() + pause;
     while (!stop_ && Clock::now() < until) work_.WaitUntil(&mutex_, until);

@@ -22,7 +22,7 @@ namespace seawall {
 // replaced by a rename. Lost or damaged, all that are there are archived again.
 inline constexpr char kArchivedName[] = "ARCHIVED";
 
-// Thread-safe. Lock order: its mutex, then the store's.
+// Thread-safe. Its thread sleeps in the store until there is a segment to archive.
 class Archiver {
  public:
   // `store` outlives this.
@@ -34,8 +34,6 @@ class Archiver {
   absl::Status Load(const RecoveredLog& log);
   // Starts the thread; std::system_error if there is none to be had.
   void Start();
-  // A segment may have been sealed.
-  void Notify();
   // Archives what the store has sealed, up to the first failure, and ends the thread. After the
   // store's Stop().
   void Stop();
@@ -53,12 +51,12 @@ class Archiver {
   const std::string directory_;
   const Options options_;
   SegmentStore* const store_;
-  LogId log_id_ = {};  // set by Load()
+  LogId log_id_ = {};      // set by Load()
+  uint64_t archived_ = 0;  // the last generation; set by Load(), then the thread's; grows only
   std::thread thread_;
 
   mutable Mutex mutex_;
   CondVar work_;
-  uint64_t archived_ ABSL_GUARDED_BY(mutex_) = 0;  // the last generation; grows only
   uint64_t archived_segments_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;

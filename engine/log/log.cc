@@ -64,7 +64,7 @@ class LogImpl : public Log {
       : fs_(fs),
         options_(options),
         events_(directory, options),
-        store_(fs, directory, options, &marks_),
+        store_(fs, directory, options, &marks_, &events_),
         archiver_(fs, directory, options, &store_),
         commit_(options, &store_, &marks_, &events_),
         watermark_(fs, directory, &marks_) {}
@@ -83,14 +83,6 @@ class LogImpl : public Log {
     callbacks.before_cut = [this](Lsn first_cut) { watermark_.AnnounceCut(first_cut); };
     const LogId log_id = recovered.control.log_id;
     callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
-    callbacks.on_rollover_wait = [this](auto waited, const absl::Status& status) {
-      const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited).count();
-      events_.Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros), status);
-    };
-    callbacks.on_retention_stall = [this](const absl::Status& status) {
-      events_.Post(LogEventKind::kRetentionStall, 0, status);
-    };
-    callbacks.on_sealed = [this] { archiver_.Notify(); };
     absl::Status status = archiver_.Load(recovered);
     if (!status.ok()) {
       lock_.reset();

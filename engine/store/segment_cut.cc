@@ -212,6 +212,7 @@ void SegmentStore::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fr
   holds_.Cut(next, fresh.segment->header.base_lsn);
   unwanted_below_ = std::min(unwanted_below_, next);
   progress_.NotifyAll();
+  sealed_news_.NotifyAll();
 }
 
 }  // namespace seawall

@@ -53,20 +53,21 @@ void SegmentStore::WriteIndex() {
   segments_.DropIndex(generation);
   last_sealed_ = std::max(last_sealed_, generation);
   progress_.NotifyAll();
-  if (!callbacks_.on_sealed) return;
-  mutex_.Unlock();
-  callbacks_.on_sealed();
-  mutex_.Lock();
+  sealed_news_.NotifyAll();
 }
 
-std::optional<SegmentRef> SegmentStore::NextSealed(uint64_t generation) {
+std::optional<SegmentRef> SegmentStore::AwaitSealed(uint64_t generation) {
   MutexLock lock(&mutex_);
-  const size_t next = segments_.FirstAbove(generation);
-  if (next == segments_.size() || !segments_[next].sealed() ||
-      segments_[next].generation > last_sealed_) {
-    return std::nullopt;
+  for (;;) {
+    // Found anew after each wait: a truncation may have cut off what was next.
+    const size_t next = segments_.FirstAbove(generation);
+    if (next < segments_.size() && segments_[next].sealed() &&
+        segments_[next].generation <= last_sealed_) {
+      return segments_.PinnedRef(next);
+    }
+    if (stop_) return std::nullopt;
+    sealed_news_.Wait(&mutex_);
   }
-  return segments_.PinnedRef(next);
 }
 
 void SegmentStore::SettleSealed(uint64_t generation, uint64_t taken, uint64_t bytes) {

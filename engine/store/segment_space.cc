@@ -195,7 +195,7 @@ absl::Status SegmentStore::RefuseAtCap(uint64_t bytes) {
   absl::Status refusal = budget_.Refusal(directory_, bytes);
   if (space_waiters_ + spare_waiters_ > 0 && !stalled_) {
     stalled_ = true;
-    if (callbacks_.on_retention_stall) callbacks_.on_retention_stall(refusal);
+    if (events_ != nullptr) events_->Post(LogEventKind::kRetentionStall, 0, refusal);
   }
   return refusal;
 }
@@ -278,8 +278,10 @@ absl::Status SegmentStore::WaitForSpare(uint64_t generation) {
   const uint64_t seen = asked_at_ = attempts_begun_;
   absl::Status status;
   while (status.ok() && lacking()) status = AwaitAttempt(seen);
-  if (--spare_waiters_ == 0 && callbacks_.on_rollover_wait != nullptr) {
-    callbacks_.on_rollover_wait(Clock::now() - spare_wait_began_, status);
+  if (--spare_waiters_ == 0 && events_ != nullptr) {
+    const auto micros =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - spare_wait_began_);
+    events_->Post(LogEventKind::kRolloverWait, static_cast<uint64_t>(micros.count()), status);
   }
   return status;
 }

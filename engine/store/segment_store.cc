@@ -7,11 +7,12 @@
 namespace seawall {
 
 SegmentStore::SegmentStore(FileSystem* fs, std::string directory, const Options& options,
-                           Watermarks* marks)
+                           Watermarks* marks, EventDispatcher* events)
     : fs_(fs),
       directory_(std::move(directory)),
       options_(options),
       marks_(marks),
+      events_(events),
       cache_(fs,
              [this](uint64_t g) {
                MutexLock lock(&mutex_);
@@ -57,6 +58,7 @@ void SegmentStore::Stop() {
     stop_ = true;
     work_.NotifyAll();
     progress_.NotifyAll();
+    sealed_news_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -157,13 +159,9 @@ void SegmentStore::Pause() {
 }
 
 void SegmentStore::Resume() {
-  {
-    MutexLock lock(&mutex_);
-    paused_ = false;
-    work_.NotifyAll();
-  }
-  // A cut seals without the thread.
-  if (callbacks_.on_sealed) callbacks_.on_sealed();
+  MutexLock lock(&mutex_);
+  paused_ = false;
+  work_.NotifyAll();
 }
 
 // ---- For everybody

@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
+#include "engine/metrics/event_dispatcher.h"
 #include "engine/recovery/recovery.h"
 #include "engine/segments/control_file.h"
 #include "engine/segments/segment.h"
@@ -41,27 +42,27 @@
 
 namespace seawall {
 
+// The two things that the store cannot do itself. Both point upward, to layers that it does not
+// know. They are called without the store's locks, except control_mutex_.
 struct SegmentStoreCallbacks {
-  // A segment was sealed, and is as it will stay. Called without the store's locks. May be empty.
-  std::function<void()> on_sealed;
-  // A truncation or a Reset is about to be made durable; its first record, 0 for all. May be empty.
+  // A truncation or a Reset is about to be made durable, and discards the records from `first_cut`
+  // on, 0 for all. Readers in other processes must find that on file before the commit point, or
+  // they could serve what is appended in its place as if nothing had happened. May be empty.
   std::function<void(Lsn first_cut)> before_cut;
-  // A failed sync of a segment that holds records, or of CONTROL: the log must latch it.
+  // A sync of a segment that holds records failed, or a write of CONTROL: it becomes the log's
+  // sticky error. The group commit sets that, because it must also close the buffer that appending
+  // threads use without a lock, and wake its waiters.
   std::function<void(const absl::Status&)> on_failure;
-  // Threads waited so long for a spare segment, and the last of them got this. May be left out.
-  // Called under the store's lock: it must take none but its own.
-  std::function<void(std::chrono::steady_clock::duration, const absl::Status&)> on_rollover_wait;
-  // Who waits is refused since the log is at its cap: the first of those until there is room. The
-  // same holds.
-  std::function<void(const absl::Status&)> on_retention_stall;
 };
 
 // Thread-safe. Lock order: control_mutex_, then mutex_. The group commit calls this with its mutex
 // held, so that one comes before mutex_; on_failure takes it, and is called with neither of these.
 class SegmentStore {
  public:
-  // `marks` outlives this. Truncations move them, in the step that replaces the segments.
-  SegmentStore(FileSystem* fs, std::string directory, const Options& options, Watermarks* marks);
+  // `marks` and `events` outlive this; `events` may be nullptr. Truncations move the watermarks, in
+  // the step that replaces the segments.
+  SegmentStore(FileSystem* fs, std::string directory, const Options& options, Watermarks* marks,
+               EventDispatcher* events = nullptr);
   ~SegmentStore();
 
   // Takes over a recovered log, at whose end the watermarks are, and starts the thread. Returns the
@@ -107,9 +108,9 @@ class SegmentStore {
   // copy pins the file.
   std::optional<SegmentRef> Locate(Lsn lsn);
   Lsn first_lsn() const;
-  // The first sealed segment above `generation` that is as it will stay: its end is durable, and it
-  // has its index.
-  std::optional<SegmentRef> NextSealed(uint64_t generation);
+  // Waits for a sealed segment above `generation` that is as it will stay (its end is durable, and
+  // it has its index), and returns the first of them. Returns none if there is none after Stop().
+  std::optional<SegmentRef> AwaitSealed(uint64_t generation);
   // Counts the TruncateAfter and Reset calls that changed the log.
   size_t truncations() const;
   // The lowest record that was cut off since truncations() was `since`: 0 by a Reset, ~0 if none
@@ -291,6 +292,7 @@ class SegmentStore {
   const Options options_;
   const AgeClock clock_;
   Watermarks* const marks_;
+  EventDispatcher* const events_;
   SegmentStoreCallbacks callbacks_;
   SegmentCache cache_;
   std::thread thread_;
@@ -305,8 +307,9 @@ class SegmentStore {
   std::atomic<uint64_t> note_from_{0};
 
   mutable Mutex mutex_;
-  CondVar work_;      // for the thread
-  CondVar progress_;  // for those that wait for the thread
+  CondVar work_;         // for the thread
+  CondVar progress_;     // for those that wait for the thread
+  CondVar sealed_news_;  // for AwaitSealed()
   LogId log_id_ ABSL_GUARDED_BY(mutex_) = {};
   // All segments that hold records, oldest first; the last one is being written.
   SegmentList segments_ ABSL_GUARDED_BY(mutex_);
@@ -327,7 +330,7 @@ class SegmentStore {
   uint64_t planned_fill_ ABSL_GUARDED_BY(mutex_) = 0;
   Clock::time_point planned_at_ ABSL_GUARDED_BY(mutex_) = Clock::now();
   double zero_seconds_per_byte_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t last_sealed_ ABSL_GUARDED_BY(mutex_) = 0;  // the last that NextSealed() may return
+  uint64_t last_sealed_ ABSL_GUARDED_BY(mutex_) = 0;  // the last that AwaitSealed() may return
   uint64_t first_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   // The first record that went, one for each truncation; 0 for a Reset.
