@@ -3,6 +3,7 @@
 #include <chrono>
 #include <mutex>
 
+#include "absl/strings/str_cat.h"
 #include "engine/c/c_error.h"
 #include "engine/c/c_handles.h"
 

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/format/format.h"
 #include "engine/segments/segment.h"
 #include "gtest/gtest.h"

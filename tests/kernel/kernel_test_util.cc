@@ -175,7 +175,8 @@ absl::StatusOr<std::unique_ptr<Mount>> Mount::Over(int backing, const std::strin
 }
 
 absl::Status Mount::Remount(bool read_only) {
-  const unsigned long flags = MS_REMOUNT | (read_only ? MS_RDONLY : 0);
+  unsigned long flags = MS_REMOUNT;
+  if (read_only) flags |= MS_RDONLY;
   if (mount("none", path().c_str(), nullptr, flags, nullptr) != 0) return ErrnoError("remount");
   return absl::OkStatus();
 }

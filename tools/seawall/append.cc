@@ -276,8 +276,8 @@ ExitCode RunAppend(const std::vector<std::string>& arguments) {
   if (arguments.empty() || arguments.size() > 2) {
     return FailUsage("append", "expected DIR, and perhaps one FILE");
   }
-  Framing framing;
-  DurableAt durable;
+  Framing framing = Framing::kLines;
+  DurableAt durable = DurableAt::kBatch;
   if (!GetFraming(&framing)) return FailUsage("append", "--framing is lines or length");
   if (!GetDurable(&durable)) return FailUsage("append", "--durable is each, batch or end");
   const std::string problem = SegmentBytesProblem(absl::GetFlag(FLAGS_segment_bytes));
