@@ -53,7 +53,16 @@ bool SplitInline(std::string_view line, Words* words) {
 RequestParser::RequestParser(size_t max_request_bytes) : max_request_bytes_(max_request_bytes) {}
 
 redisReplyObjectFunctions* RequestParser::Functions() {
-  static redisReplyObjectFunctions functions = {OnString, OnArray, OnInteger, OnNil, OnFree};
+  // By name: hiredis 1.0 put new members among the old ones.
+  static redisReplyObjectFunctions functions = [] {
+    redisReplyObjectFunctions made = {};
+    made.createString = OnString;
+    made.createArray = OnArray;
+    made.createInteger = OnInteger;
+    made.createNil = OnNil;
+    made.freeObject = OnFree;
+    return made;
+  }();
   return &functions;
 }
 
@@ -84,6 +93,7 @@ RequestParser::Result RequestParser::NextArray(Words* words) {
   if (!in_array_) {
     pending_count_ = 0;
     pending_bytes_ = 0;
+    expected_count_ = 0;
   }
   in_array_ = true;
   void* reply = nullptr;
@@ -92,6 +102,8 @@ RequestParser::Result RequestParser::NextArray(Words* words) {
   if (status != REDIS_OK) return Fail(reader_->errstr);
   if (reply == nullptr) return Result::kIncomplete;
   in_array_ = false;
+  // hiredis 1.0 knows booleans and doubles, which have no callback here and are no words.
+  if (pending_count_ != expected_count_) return Fail("expected '$', got another type");
   pending_.resize(pending_count_);
   words->swap(pending_);
   return Result::kRequest;
@@ -124,21 +136,21 @@ RequestParser::Result RequestParser::Fail(std::string error) {
   return Result::kError;
 }
 
-void* RequestParser::OnArray(const redisReadTask* task, int elements) {
-  auto* self = static_cast<RequestParser*>(task->privdata);
+void* RequestParser::BeginArray(const redisReadTask* task, size_t words) {
   if (task->parent != nullptr) {
-    self->error_ = "expected '$', got '*'";
+    error_ = "expected '$', got '*'";
     return nullptr;
   }
-  if (elements > kMaxWords) {
-    self->error_ = "invalid multibulk length";
+  if (words > kMaxWords) {
+    error_ = "invalid multibulk length";
     return nullptr;
   }
+  expected_count_ = words;
   return Something(task);
 }
 
 void* RequestParser::OnString(const redisReadTask* task, char* bytes, size_t size) {
-  auto* self = static_cast<RequestParser*>(task->privdata);
+  RequestParser* self = Of(task);
   if (task->type != REDIS_REPLY_STRING) {
     self->error_ = "expected '$', got a status or an error";
     return nullptr;
@@ -155,14 +167,14 @@ void* RequestParser::OnString(const redisReadTask* task, char* bytes, size_t siz
 }
 
 void* RequestParser::OnInteger(const redisReadTask* task, long long) {
-  static_cast<RequestParser*>(task->privdata)->error_ = "expected '$', got ':'";
+  Of(task)->error_ = "expected '$', got ':'";
   return nullptr;
 }
 
 // "*-1" is an empty request; "$-1" among the words is no word.
 void* RequestParser::OnNil(const redisReadTask* task) {
   if (task->parent == nullptr) return Something(task);
-  static_cast<RequestParser*>(task->privdata)->error_ = "invalid bulk length";
+  Of(task)->error_ = "invalid bulk length";
   return nullptr;
 }
 

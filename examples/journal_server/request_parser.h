@@ -26,7 +26,7 @@ class RequestParser {
   };
 
   // The most words of a request, as Redis has it.
-  static constexpr int kMaxWords = 1 << 20;
+  static constexpr size_t kMaxWords = 1 << 20;
   static constexpr size_t kMaxInlineBytes = 64 << 10;
 
   // A request that takes more than `max_request_bytes` of memory, its words and what a word itself
@@ -49,13 +49,21 @@ class RequestParser {
   };
 
   static void* OnString(const redisReadTask* task, char* bytes, size_t size);
-  static void* OnArray(const redisReadTask* task, int elements);
+  // The count is an int before hiredis 1.0, and a size_t from then on.
+  template <typename Count>
+  static void* OnArray(const redisReadTask* task, Count words) {
+    return Of(task)->BeginArray(task, static_cast<size_t>(words));
+  }
   static void* OnInteger(const redisReadTask* task, long long value);
   static void* OnNil(const redisReadTask* task);
   static void OnFree(void*) {}
 
   // What hiredis calls back with the parts of a reply, which a request is to it.
   static redisReplyObjectFunctions* Functions();
+  static RequestParser* Of(const redisReadTask* task) {
+    return static_cast<RequestParser*>(task->privdata);
+  }
+  void* BeginArray(const redisReadTask* task, size_t words);
 
   Result NextArray(Words* words);
   Result NextInline(Words* words);
@@ -66,7 +74,8 @@ class RequestParser {
   // Where words of the request under way go: a request may come in many pieces.
   Words pending_;
   size_t pending_count_ = 0;
-  size_t pending_bytes_ = 0;  // that they take
+  size_t pending_bytes_ = 0;   // that they take
+  size_t expected_count_ = 0;  // what the array said
   bool in_array_ = false;
   std::string error_;
 };

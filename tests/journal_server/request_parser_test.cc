@@ -72,6 +72,18 @@ TEST(RequestParserTest, RequestsBeforeAnErrorAreReturned) {
   EXPECT_EQ(requests[2][0], "!");
 }
 
+// hiredis 1.0 and later parse types that came with version 3 of the protocol.
+TEST(RequestParserTest, WordsOfOtherTypesAreErrors) {
+  for (const char* word :
+       {":1\r\n", ",1.5\r\n", "#t\r\n", "_\r\n", "(12\r\n", "=5\r\ntxt:x\r\n", "~1\r\n$1\r\nx\r\n",
+        "%1\r\n$1\r\nx\r\n$1\r\ny\r\n", "+x\r\n", "-x\r\n"}) {
+    RequestParser parser(kLimit);
+    Words words;
+    parser.Feed(std::string("*2\r\n") + word + "$4\r\nPING\r\n");
+    EXPECT_EQ(parser.Next(&words), Result::kError) << word;
+  }
+}
+
 TEST(RequestParserTest, LongRequestsAreRefusedBeforeTheyAreThere) {
   RequestParser parser(10000);
   Words words;
