@@ -24,6 +24,6 @@ absl::Status Run(const char* directory) {
 
 int main(int argc, char** argv) {
   auto status = argc == 2 ? Run(argv[1]) : absl::InvalidArgumentError("usage: hello DIR");
-  if (!status.ok()) std::cerr << status << "\n";
+  if (!status.ok()) std::cerr << status.ToString() << "\n";
   return status.ok() ? 0 : 1;
 }

@@ -109,7 +109,7 @@ int Main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Create(options);
   if (!server.ok()) {
-    std::cerr << "journal_server: " << server.status() << "\n";
+    std::cerr << "journal_server: " << server.status().ToString() << "\n";
     return 1;
   }
   const Recovery& recovery = (*server)->recovery();
@@ -118,7 +118,7 @@ int Main(int argc, char** argv) {
             << recovery.redone_records << " records redone; log " << recovery.log_report << "\n"
             << "listening on " << (*server)->address() << std::endl;
   status = (*server)->Run();
-  if (!status.ok()) std::cerr << "journal_server: " << status << "\n";
+  if (!status.ok()) std::cerr << "journal_server: " << status.ToString() << "\n";
   return status.ok() ? 0 : 1;
 }
 

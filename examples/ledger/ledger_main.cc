@@ -107,7 +107,7 @@ int Main(int argc, char** argv) {
     std::cerr << kUsage << "\n";
     return 2;
   }
-  if (!status.ok()) std::cerr << "ledger_main: " << status << "\n";
+  if (!status.ok()) std::cerr << "ledger_main: " << status.ToString() << "\n";
   return status.ok() ? 0 : 1;
 }
 

@@ -95,6 +95,6 @@ int main(int argc, char** argv) {
     if (chdir(directory) != 0) std::perror(directory);
   }
   const absl::Status status = Run(argc, argv);
-  if (!status.ok()) std::cerr << "queue: " << status << "\n";
+  if (!status.ok()) std::cerr << "queue: " << status.ToString() << "\n";
   return status.ok() ? 0 : 1;
 }

@@ -15,7 +15,7 @@ int main() {
   auto after = disk.Capture().PowerLoss(seawall::CrashChoice());  // all that was not synced is lost
   options.file_system = after.get();
   auto recovered = seawall::Log::Open("/log", options);
-  if (!recovered.ok()) std::cerr << recovered.status() << "\n";
+  if (!recovered.ok()) std::cerr << recovered.status().ToString() << "\n";
   return recovered.ok() && (*recovered)->durable_lsn() == 1 && *(*recovered)->Read(1) == "kept" ? 0
                                                                                                 : 1;
 }
