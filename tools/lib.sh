@@ -11,6 +11,9 @@ if [[ -z "${HOME:-}" ]]; then
   export HOME="${HOME:-/tmp}"
 fi
 
+# Options for each `bazel build` of the scripts: tools/test names some.
+read -ra build_options <<<"${SEAWALL_BUILD_OPTIONS:-}"
+
 # What `need` was asked for: package, reason, and the command that succeeds when it is there.
 needed_packages=()
 needed_reasons=()
@@ -36,6 +39,11 @@ need_build() {
   local major
   major="$(bazel --version 2>/dev/null | sed -n 's/^bazel \([0-9]\+\)\..*/\1/p')"
   if (( ${major:-4} >= 7 )); then return; fi
+  need_libraries
+}
+
+# need_libraries: what Bazel 4 to 6, and builds without Bazel, take from Debian.
+need_libraries() {
   need libabsl-dev "Abseil: Status, strings, flags" test -e /usr/include/absl/base/config.h
   need libxxhash-dev "xxHash: checksums" test -e /usr/include/xxhash.h
   need nlohmann-json3-dev "JSON: the seawall command" test -e /usr/include/nlohmann/json.hpp
