@@ -26,6 +26,16 @@ need() {
   needed_tests+=("$(printf '%q ' "${@:3}")")
 }
 
+# bazel_major: the major version of the Bazel that is here, or that apt would install.
+bazel_major() {
+  local version
+  if command -v bazel >/dev/null; then version="$(bazel --version 2>/dev/null)"
+  else version="$(apt-cache policy bazel-bootstrap 2>/dev/null | sed -n 's/^ *Candidate: /bazel /p')"
+  fi
+  # Debian's Bazel 4.2.3 says "no_version".
+  [[ "$version" =~ ^bazel\ ([0-9]+)\. ]] && echo "${BASH_REMATCH[1]}" || echo 4
+}
+
 # need_build: everything that `bazel build //...` takes.
 need_build() {
   if [[ "$PWD" == *" "* ]]; then
@@ -34,12 +44,11 @@ need_build() {
   fi
   need bazel-bootstrap "Bazel, which builds and tests" command -v bazel
   need g++ "the C++ compiler" command -v g++
-  # Bazel 7 and later take the libraries from the Bazel Central Registry (MODULE.bazel). Debian's
-  # Bazel, 4.2.3, says "no_version".
-  local major
-  major="$(bazel --version 2>/dev/null | sed -n 's/^bazel \([0-9]\+\)\..*/\1/p')"
-  if (( ${major:-4} >= 7 )); then return; fi
-  need_libraries
+  # No module of the Bazel Central Registry.
+  need libuv1-dev "the event loop of examples/journal_server" test -e /usr/include/uv.h
+  need libhiredis-dev "its protocol parser" test -e /usr/include/hiredis/hiredis.h
+  # Bazel 7 and later take the other libraries from the Bazel Central Registry (MODULE.bazel).
+  (( $(bazel_major) >= 7 )) || need_libraries
 }
 
 # need_libraries: what Bazel 4 to 6, and builds without Bazel, take from Debian.
@@ -50,8 +59,6 @@ need_libraries() {
   need libgtest-dev "GoogleTest: the tests" test -e /usr/include/gtest/gtest.h
   need libgmock-dev "GoogleMock: the tests' matchers" test -e /usr/include/gmock/gmock.h
   need libbenchmark-dev "Google Benchmark: bench/" test -e /usr/include/benchmark/benchmark.h
-  need libuv1-dev "the event loop of examples/journal_server" test -e /usr/include/uv.h
-  need libhiredis-dev "its protocol parser" test -e /usr/include/hiredis/hiredis.h
 }
 
 has_libfuzzer() {
