@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """cc_archive: one static library of all that a target links, for builds that know no Bazel."""
 
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cpp_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 
 def _cc_archive_impl(ctx):
     toolchain = find_cpp_toolchain(ctx)
@@ -35,7 +36,7 @@ cc_archive = rule(
     attrs = {
         "dep": attr.label(mandatory = True, providers = [CcInfo]),
         "out": attr.string(mandatory = True),
-        "_cc_toolchain": attr.label(default = Label("@bazel_tools//tools/cpp:current_cc_toolchain")),
+        "_cc_toolchain": attr.label(default = Label("@rules_cc//cc:current_cc_toolchain")),
     },
-    toolchains = ["@bazel_tools//tools/cpp:toolchain_type"],
+    toolchains = use_cc_toolchain(),
 )

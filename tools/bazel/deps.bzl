@@ -126,7 +126,25 @@ def seawall_dependencies():
         _generated_repository(
             name = "rules_cc",
             files = {
-                "cc/BUILD": "",
+                "cc/BUILD": 'alias(name = "current_cc_toolchain", ' +
+                            'actual = "@bazel_tools//tools/cpp:current_cc_toolchain", ' +
+                            'visibility = ["//visibility:public"])\n',
+                "cc/common/BUILD": "",
+                # A file cannot bind the name of a built-in to itself.
+                "cc/common/cc_info.bzl": """
+load(":native.bzl", "native_cc_info")
+
+CcInfo = native_cc_info
+""",
+                "cc/common/native.bzl": "native_cc_info = CcInfo\n",
+                "cc/find_cc_toolchain.bzl": """
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", _find_cpp_toolchain = "find_cpp_toolchain")
+
+find_cpp_toolchain = _find_cpp_toolchain
+
+def use_cc_toolchain():
+    return ["@bazel_tools//tools/cpp:toolchain_type"]
+""",
                 "cc/defs.bzl": _natives([
                     "cc_binary",
                     "cc_import",
