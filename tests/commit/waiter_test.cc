@@ -106,12 +106,6 @@ TEST(WaiterTest, SpuriousWakesAreSleptThrough) {
   leader.join();
 }
 
-TEST(FutexTest, WaitReturnsAtOnceWhenTheWordIsAnother) {
-  std::atomic<uint32_t> word{5};
-  FutexWait(&word, 4);
-  FutexWake(&word);
-}
-
 // Threads that wait on one word.
 class Sleepers {
  public:

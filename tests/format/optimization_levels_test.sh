@@ -7,23 +7,15 @@
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
-read -ra compiler <<<"${CXX:-g++}"
+source tests/support/compiler.sh
 scratch="$(mktemp -d)" || exit 2
 trap 'rm -rf "$scratch"' EXIT
-
-shopt -s nullglob
-libraries=()
-for library in /usr/lib/*/libabsl_*.so; do
-  library="${library##*/lib}"
-  libraries+=("-l${library%.so}")
-done
 
 # build_and_run LEVEL
 build_and_run() {
   "${compiler[@]}" -std=c++17 "$1" -Iinclude -I. engine/base/*.cc engine/format/*.cc \
     tests/format/format_test.cc tests/format/format_limits_test.cc -o "$scratch/test$1" \
-    -lgtest_main -lgmock -lgtest -lxxhash \
-    -Wl,--push-state,--as-needed "${libraries[@]}" -Wl,--pop-state -lpthread &&
+    "${libraries[@]}" &&
     "$scratch/test$1" --gtest_brief=1
 }
 
