@@ -22,6 +22,8 @@
 namespace seawall {
 namespace {
 
+static_assert(sizeof(off_t) == 8, "32-bit systems need -D_FILE_OFFSET_BITS=64");
+
 IoResult Transferred(ssize_t count) {
   if (count < 0) return {errno, 0};
   return {0, static_cast<size_t>(count)};
