@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -37,7 +38,9 @@ int ErrorOf(int result) { return result < 0 ? errno : 0; }
 void OverwriteInPlace(int fd) {
   struct statfs where;
   struct stat info;
-  if (fstatfs(fd, &where) < 0 || where.f_type != BTRFS_SUPER_MAGIC) return;
+  if (fstatfs(fd, &where) < 0) return;
+  // 32-bit ARM's field is an int, and the number has its highest bit set.
+  if (static_cast<uint32_t>(where.f_type) != BTRFS_SUPER_MAGIC) return;
   if (fstat(fd, &info) < 0 || info.st_size != 0) return;
   int flags = 0;
   if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) return;
