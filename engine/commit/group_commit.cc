@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/commit/group_commit.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "engine/segments/index_file.h"
 
 namespace seawall {
 namespace {
-
-// A waiter for this LSN is told that its record was cut off.
-constexpr Lsn kCutOff = Waiter::kNever - 1;
-
-constexpr uint32_t kMaxGatherBackoff = 64;
 
 absl::Status CutOff(Lsn lsn) {
   return absl::OutOfRangeError(absl::StrCat("wait for record ", lsn, ": a truncation cut it off"));
@@ -27,16 +19,12 @@ absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"
 GroupCommit::GroupCommit(const Options& options, SegmentStore* store, Watermarks* marks,
                          EventDispatcher* events)
     : options_(options),
-      write_unit_(WriteUnit(options)),
-      groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
       store_(store),
       marks_(marks),
       events_(events),
-      buffers_(options.buffer_count),
-      writer_(options, store, marks),
-      meter_(options, events) {
-  for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
-}
+      ring_(options, store, &fast_),
+      io_(options, store, marks, events),
+      cursor_holds_(store) {}
 
 GroupCommit::~GroupCommit() { (void)Close(); }
 
@@ -45,27 +33,18 @@ void GroupCommit::Start(std::shared_ptr<WritableSegment> segment, uint64_t end, 
   {
     MutexLock lock(&mutex_);
     marks_->Restart({last_lsn, segment->header.generation, end}, cursors_.durable_sequence());
-    GoOnAt(std::move(segment), end, digest, last_lsn);
+    io_.GoOnAt(segment, end, digest);
+    ring_.GoOnAt(std::move(segment), end, last_lsn);
   }
   if (!flusher_.joinable()) flusher_ = std::thread([this] { RunFlusher(); });
 }
 
-void GroupCommit::GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest,
-                         Lsn last_lsn) {
-  writer_.Start(segment, end, digest);
-  next_offset_ = end;
-  begins_segment_ = false;
-  roll_over_ = false;
-  segment_ = std::move(segment);
-  closed_lsn_ = last_lsn;
-}
-
-// ---- Waiting and leading
+// ---- Waiting
 
 inline bool GroupCommit::Reached(Lsn lsn, Durability level) const {
   switch (level) {
     case Durability::kAppended:
-      return lsn <= AppendedLocked();
+      return lsn <= ring_.last_lsn();
     case Durability::kWritten:
       return lsn <= marks_->written_lsn();
     case Durability::kDurable:
@@ -79,12 +58,8 @@ inline bool GroupCommit::Satisfied(const Waiter& waiter) const {
   return waiter.lsn != Waiter::kNever && Reached(waiter.lsn, waiter.level);
 }
 
-void GroupCommit::AddQueued(const Waiter& waiter) {
-  if (waiter.cursor_change == 0) meter_.AddQueued(waiter.joined_at);
-}
-
 absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
-  if (level == Durability::kDurable && lsn <= durable_lsn()) return absl::OkStatus();
+  if (level == Durability::kDurable && lsn <= marks_->durable_lsn()) return absl::OkStatus();
   const Clock::time_point joined_at = Clock::now();
   for (;;) {
     mutex_.Lock();
@@ -115,23 +90,11 @@ absl::Status GroupCommit::Wait(Lsn lsn, Durability level) {
 }
 
 inline absl::Status GroupCommit::CheckWait(Lsn lsn) const {
-  const Lsn appended = AppendedLocked();
+  const Lsn appended = ring_.last_lsn();
   // An LSN that a failed log never assigned: the failure is the better answer.
   if (lsn <= appended || marks_->failed()) return StatusLocked();
   return absl::OutOfRangeError(
       absl::StrCat("wait for record ", lsn, ": the last one appended is ", appended));
-}
-
-bool GroupCommit::LeadFor(const Waiter& waiter) {
-  const bool durable = waiter.level == Durability::kDurable;
-  mutex_.Lock();
-  if (durable) Gather();
-  Round(/*all=*/true, waiter.level);
-  // Behind HandOver() a truncation may have given the LSN to another record.
-  const bool satisfied = Satisfied(waiter);
-  if (satisfied) AddQueued(waiter);
-  HandOver(/*committers=*/durable ? 1 : 0);
-  return satisfied;
 }
 
 Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
@@ -140,249 +103,156 @@ Waiter::State GroupCommit::AwaitTurn(Waiter* waiter) {
     mutex_.Unlock();
     return Waiter::kLead;
   }
-  ChooseWord(waiter);
-  *last_waiter_ = waiter;
-  last_waiter_ = &waiter->next;
-  ++waiters_;
-  if (waiter->level == Durability::kDurable) ++durable_waiters_;
-  const bool complete = gathering_ && durable_waiters_ + 1 >= gather_target_;
-  if (complete) {
-    gathering_ = false;
-    gathered_.fetch_add(1, std::memory_order_release);
-  }
+  std::atomic<uint32_t>* const complete = queue_.Join(waiter);
   mutex_.Unlock();
-  if (complete) FutexWake(&gathered_);
+  if (complete != nullptr) FutexWake(complete);
   return waiter->Park();
 }
 
-void GroupCommit::ChooseWord(Waiter* waiter) {
-  if (waiter->lsn == Waiter::kNever) return;
-  const bool this_round = waiter->lsn <= round_lsn_;
-  if (!this_round && !has_heir_) {
-    has_heir_ = true;
-    return;
-  }
-  waiter->shared = round_words_.Choose(round_ + (this_round ? 0 : 1));
+// ---- Leading
+
+bool GroupCommit::LeadFor(const Waiter& waiter) {
+  const bool durable = waiter.level == Durability::kDurable;
+  mutex_.Lock();
+  if (durable) queue_.Delay(&mutex_, *marks_);
+  Round(/*all=*/true, waiter.level);
+  // Not after HandOff(): a truncation may have given the LSN to another record by then.
+  const bool satisfied = Satisfied(waiter);
+  if (satisfied) io_.NoteQueued(waiter);
+  HandOff(/*committers=*/durable ? 1 : 0);
+  return satisfied;
 }
 
-void GroupCommit::Gather() {
-  if (durable_waiters_ + 1 >= gather_target_) return;
-  if (gather_pause_ > 0) {
-    --gather_pause_;
-    return;
-  }
-  // No longer than half a round: then those who came in time have lost less than a flush of their
-  // own would have cost everybody.
-  const Clock::time_point until = Clock::now() + round_time_ / 2;
-  gathering_ = true;
-  while (gathering_ && !marks_->failed()) {
-    const uint32_t word = gathered_.load(std::memory_order_acquire);
-    const Clock::duration left = until - Clock::now();
-    if (left <= Clock::duration::zero()) break;
-    mutex_.Unlock();
-    FutexWaitFor(&gathered_, word, left);
-    mutex_.Lock();
-  }
-  const bool in_vain = gathering_;
-  gathering_ = false;
-  gather_backoff_ = in_vain ? std::min<uint32_t>(gather_backoff_ * 2, kMaxGatherBackoff) : 1;
-  gather_pause_ = in_vain ? gather_backoff_ : 0;
+absl::Status GroupCommit::TakeLead() {
+  absl::Status status = StatusLocked();
+  if (!status.ok()) return status;
+  Waiter turn;
+  turn.lsn = Waiter::kNever;
+  const Waiter::State state = AwaitTurn(&turn);
+  mutex_.Lock();
+  return state == Waiter::kLead ? absl::OkStatus() : StatusLocked();
 }
-
-bool GroupCommit::HasFullBuffers() const {
-  return opened_ - drained_ > (open_.load(std::memory_order_relaxed) != nullptr ? 1u : 0u);
-}
-
-bool GroupCommit::CallbackWantsSync() const { return callbacks_.WantSync(marks_->durable_lsn()); }
 
 bool GroupCommit::WantsSync(Durability level) const {
-  if (marks_->durable_lsn() == marks_->written_lsn() && !cursors_.pending()) {
-    return false;
-  }
+  if (marks_->durable_lsn() == marks_->written_lsn() && !cursors_.pending()) return false;
   return SyncIsAwaited(level) ||
          (flush_at_ != Clock::time_point::max() && Clock::now() >= flush_at_);
 }
 
 bool GroupCommit::SyncIsAwaited(Durability level) const {
-  return level == Durability::kDurable || durable_waiters_ > 0 || CallbackWantsSync();
+  return level == Durability::kDurable || queue_.durable_waiters() > 0 ||
+         callbacks_.WantSync(marks_->durable_lsn());
 }
 
 void GroupCommit::Round(bool all, Durability level) {
   const Clock::time_point start = Clock::now();
-  meter_.RoundBegins(start);
-  if (all) CloseBuffer();
-  const uint64_t stop = opened_ - (open_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
-  round_lsn_ = closed_lsn_;
-  while (drained_ != stop && !marks_->failed()) {
-    GroupBuffer* buffer = &buffers_[drained_ % buffers_.size()];
-    const GroupBuffer::Group& group = buffer->group();
+  io_.BeginRound(start);
+  if (all) ring_.CloseOpen();
+  queue_.BeginRound(ring_.closed_lsn());
+  // Those that are closed meanwhile are the next round's.
+  for (uint64_t left = ring_.full(); left > 0 && !marks_->failed(); --left) {
+    const GroupBuffer::Group& group = ring_.front()->group();
     // A segment is begun only when all of the one before is durable: then its header proves that.
-    if (group.begins_segment && marks_->durable_lsn() + 1 < group.first_lsn && !Sync()) {
-      return;
-    }
-    if (!Drain(buffer, level)) return;
+    if (group.begins_segment && marks_->durable_lsn() + 1 < group.first_lsn && !Sync()) return;
+    if (!Drain(level)) return;
   }
   if (marks_->failed() || !WantsSync(level)) return;
+  // The table before the sync that makes it durable, not after.
   if (cursors_.dirty() && !WriteCursors()) return;
   if (!Sync()) return;
-  round_time_ += (Clock::now() - start - round_time_) / 8;
+  queue_.NoteRoundTime(Clock::now() - start);
 }
 
-bool GroupCommit::Drain(GroupBuffer* buffer, Durability level) {
-  const Lsn durable = marks_->durable_lsn();
+bool GroupCommit::Drain(Durability level) {
+  GroupBuffer* const buffer = ring_.front();
   const bool with_cursors = buffer->group().begins_segment && cursors_.enabled();
   CursorTable cursors;
   if (with_cursors) cursors = cursors_.Take(kCursorSlots);
-  const bool sync_follows = SyncIsAwaited(level);
-  meter_.WriteBegins(buffer->group().segment->header.generation);
-  mutex_.Unlock();
   absl::Status status =
-      writer_.Write(buffer, durable, with_cursors ? &cursors : nullptr, sync_follows);
-  mutex_.Lock();
-  meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
-                   buffer->end() - buffer->group().head, status);
+      io_.Write(&mutex_, buffer, with_cursors ? &cursors : nullptr, SyncIsAwaited(level));
   if (!status.ok()) Fail(status);
   // A failure elsewhere, meanwhile, holds for this group as well.
   if (marks_->failed()) return false;
-  stats_.bytes_written = writer_.bytes_written();
-  ++stats_.groups_written;
   const Lsn last_lsn = buffer->last_lsn();
-  buffer->Drained();
-  ++drained_;
+  ring_.PopFront();
   if (room_waiters_ > 0) room_.NotifyAll();
-  Advance(last_lsn, WritesAreDurable(options_), writer_.io_ended());
+  Advance(last_lsn, WritesAreDurable(options_));
   return true;
+}
+
+bool GroupCommit::WriteCursors() {
+  absl::Status status = io_.WriteCursors(&mutex_, cursors_.Take(1));
+  if (!status.ok()) Fail(status);
+  return !marks_->failed();
 }
 
 bool GroupCommit::Sync() {
   const Lsn written = marks_->written_lsn();
-  absl::Status status;
-  Clock::time_point ended = written_at_;
-  if (!WritesAreDurable(options_)) {
-    meter_.SyncBegins(writer_.generation());
-    // Those that follow what is durable are told when the round is over, these have what they want.
-    const bool tell = marks_->watch().Take(Durability::kWritten, written, /*always=*/false);
-    mutex_.Unlock();
-    if (tell) marks_->watch().Wake(Durability::kWritten);
-    status = writer_.Sync();
-    mutex_.Lock();
-    ended = writer_.io_ended();
-    meter_.SyncEnds(writer_.io_began(), ended, status);
-    ++stats_.syncs;
-  }
+  absl::Status status = io_.Sync(&mutex_);
   if (!status.ok()) Fail(status);
   if (marks_->failed()) return false;
   const bool with_cursors = cursors_.pending();
   if (with_cursors) cursors_.Synced();
-  Advance(written, /*durable=*/true, ended);
-  if (with_cursors) HoldForCursors();
+  Advance(written, /*durable=*/true);
+  // Only now: what a cursor held may be trimmed when its move is durable, not before.
+  if (with_cursors) cursor_holds_.Update(cursors_);
   return true;
 }
 
-void GroupCommit::Advance(Lsn written, bool durable, Clock::time_point at) {
-  if (written > marks_->written_lsn()) written_at_ = at;
-  if (durable && written > marks_->durable_lsn()) durable_at_ = at;
-  const bool entered = marks_->Advance({written, writer_.generation(), writer_.end()}, durable,
-                                       cursors_.durable_sequence());
+// Moves the written watermark to `written`, and, if `durable`, the durable one too.
+void GroupCommit::Advance(Lsn written, bool durable) {
+  const bool entered = io_.Advance(written, durable, cursors_.durable_sequence());
   if (!durable) return;
   if (entered) store_->NoteDurable();
   if (flush_at_ == Clock::time_point::max()) return;
-  const bool more = drained_ != opened_;
-  flush_at_ = more ? FlushTime(buffers_[drained_ % buffers_.size()]) : Clock::time_point::max();
+  flush_at_ = ring_.empty() ? Clock::time_point::max() : ring_.FlushTimeOf(*ring_.front());
 }
 
 void GroupCommit::Fail(const absl::Status& status) {
   if (marks_->failed()) return;
-  CloseBuffer();  // for those that reserve without the lock
+  ring_.CloseOpen();  // for those that reserve without the lock
   marks_->Fail(status);
   if (events_ != nullptr) events_->Post(LogEventKind::kFailed, 0, StatusLocked());
   room_.NotifyAll();
   flusher_work_.NotifyOne();
 }
 
-struct GroupCommit::Wakes {
-  explicit Wakes(RoundWords* words) : shared(words) {}
-
-  std::atomic<uint32_t>* leader = nullptr;
-  RoundWords::Some shared;  // words that several sleep on
-  absl::InlinedVector<std::atomic<uint32_t>*, 8> own;
-};
-
-inline Waiter::State GroupCommit::StateBehindRound(const Waiter& waiter, bool has_leader) const {
-  if (Satisfied(waiter)) return Waiter::kReached;
-  if (marks_->failed()) return Waiter::kFailed;
-  if (waiter.lsn != Waiter::kNever && waiter.lsn > AppendedLocked()) return Waiter::kCut;
-  return has_leader ? Waiter::kParked : Waiter::kLead;
-}
-
-void GroupCommit::ReleaseWaiters(uint32_t committers, Wakes* wakes) {
-  // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
-  gather_target_ = committers;
-  Waiter** link = &first_waiter_;
-  while (Waiter* waiter = *link) {
-    const Waiter::State state = StateBehindRound(*waiter, wakes->leader != nullptr);
-    if (state == Waiter::kParked) {
-      link = &waiter->next;
-      continue;
-    }
-    *link = waiter->next;
-    --waiters_;
-    if (waiter->level == Durability::kDurable) {
-      --durable_waiters_;
-      ++gather_target_;
-    }
-    if (state == Waiter::kReached) {
-      waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
-      AddQueued(*waiter);
-    }
-    if (state == Waiter::kLead) wakes->leader = waiter->word();
-    if (waiter->shared != nullptr) {
-      wakes->shared.Add(waiter->shared);
-    } else if (state != Waiter::kLead) {
-      wakes->own.push_back(waiter->word());
-    }
-    waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
-  }
-  wakes->shared.Release();
-  last_waiter_ = link;
-  gather_target_ += durable_waiters_;
-}
-
-void GroupCommit::NotifyIdle() {
-  // Buffers that were filled meanwhile are the flusher's to write; but it may be one of those that
-  // wait for room, in a callback.
-  if (!leading_ && room_waiters_ > 0 && HasFullBuffers()) room_.NotifyAll();
-  const bool callback_due = callbacks_.HasDue(durable_lsn());
-  const bool flusher_leads = !leading_ && (FlushDue() || flush_at_ != Clock::time_point::max());
-  if (callback_due || flusher_leads) flusher_work_.NotifyOne();
-}
-
-void GroupCommit::HandOver(uint32_t committers) {
-  Wakes wakes(&round_words_);
-  ReleaseWaiters(committers, &wakes);
-  ++round_;
-  round_lsn_ = ~Lsn{0};
-  has_heir_ = false;
-  leading_ = wakes.leader != nullptr;
-  NotifyIdle();
+void GroupCommit::HandOff(uint32_t committers) {
   const bool failed = marks_->failed();
-  const bool tell_written =
-      marks_->watch().Take(Durability::kWritten, marks_->written_lsn(), failed);
-  const bool tell_durable = marks_->watch().Take(Durability::kDurable, durable_lsn(), failed);
+  const Lsn appended = ring_.last_lsn();
+  const auto state_of = [&](Waiter* waiter, bool has_leader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (Satisfied(*waiter)) {
+      io_.NoteReached(waiter);
+      return Waiter::kReached;
+    }
+    if (failed) return Waiter::kFailed;
+    if (waiter->lsn != Waiter::kNever && waiter->lsn > appended) return Waiter::kCut;
+    return has_leader ? Waiter::kParked : Waiter::kLead;
+  };
+  CommitQueue::Wakes wakes = queue_.Release(committers, state_of);
+  leading_ = wakes.has_leader();
+  if (!leading_) {
+    // Buffers that were filled meanwhile are the flusher's to write; but it may be one of those
+    // that wait for room, in a callback.
+    if (room_waiters_ > 0 && ring_.has_full()) room_.NotifyAll();
+    if (FlushDue() || flush_at_ != Clock::time_point::max()) flusher_work_.NotifyOne();
+  }
+  if (callbacks_.HasDue(marks_->durable_lsn())) flusher_work_.NotifyOne();
+  WatermarkWatch& watch = marks_->watch();
+  const bool tell_written = watch.Take(Durability::kWritten, marks_->written_lsn(), failed);
+  const bool tell_durable = watch.Take(Durability::kDurable, marks_->durable_lsn(), failed);
+  // Those that wake up need the mutex soon: they are woken when it is free.
   mutex_.Unlock();
-  // The next leader first: the disk is idle until it runs.
-  if (wakes.leader != nullptr) FutexWake(wakes.leader);
-  wakes.shared.Wake();
-  for (std::atomic<uint32_t>* state : wakes.own) FutexWake(state);
-  if (tell_durable) marks_->watch().Wake(Durability::kDurable);
-  if (tell_written) marks_->watch().Wake(Durability::kWritten);
+  wakes.Wake();
+  if (tell_durable) watch.Wake(Durability::kDurable);
+  if (tell_written) watch.Wake(Durability::kWritten);
 }
 
 // ---- The flusher
 
 absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
   MutexLock lock(&mutex_);
-  const Lsn appended = AppendedLocked();
+  const Lsn appended = ring_.last_lsn();
   if (lsn > appended) {
     return absl::OutOfRangeError(
         absl::StrCat("notify of record ", lsn, ": the last one appended is ", appended));
@@ -395,14 +265,13 @@ absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
 
 bool GroupCommit::FlushDue() const {
   if (marks_->failed() || closed_) return false;
-  if (HasFullBuffers() || CallbackWantsSync()) return true;
+  if (ring_.has_full() || callbacks_.WantSync(marks_->durable_lsn())) return true;
   return flush_at_ != Clock::time_point::max() && Clock::now() >= flush_at_;
 }
 
-// Runs what is due; false if nothing was.
 bool GroupCommit::RunCallbacks() {
   const bool failed = marks_->failed();
-  const Lsn durable = durable_lsn();
+  const Lsn durable = marks_->durable_lsn();
   DurableCallbacks::Due due = callbacks_.TakeDue(durable, failed);
   if (due.empty()) return false;
   const absl::Status failure = failed ? StatusLocked() : absl::OkStatus();
@@ -419,9 +288,9 @@ void GroupCommit::RunFlusher() {
     if (!leading_ && FlushDue()) {
       leading_ = true;
       // Full buffers alone are only written; what is due for a sync includes the open one.
-      const bool all = CallbackWantsSync() || Clock::now() >= flush_at_;
+      const bool all = callbacks_.WantSync(marks_->durable_lsn()) || Clock::now() >= flush_at_;
       Round(all, Durability::kWritten);
-      HandOver(/*committers=*/0);
+      HandOff(/*committers=*/0);
       mutex_.Lock();
       continue;
     }
@@ -448,26 +317,31 @@ absl::Status GroupCommit::status() const {
   return StatusLocked();
 }
 
+Lsn GroupCommit::appended_lsn() const {
+  MutexLock lock(&mutex_);
+  return ring_.last_lsn();
+}
+
+uint64_t GroupCommit::digest() const {
+  MutexLock lock(&mutex_);
+  return io_.digest();
+}
+
 Stats GroupCommit::stats() const {
   MutexLock lock(&mutex_);
-  Stats stats = stats_;
-  stats.appended_lsn = AppendedLocked();
+  Stats stats;
+  ring_.AddStats(&stats);
+  io_.AddStats(&stats);
   stats.written_lsn = marks_->written_lsn();
-  stats.durable_lsn = durable_lsn();
-  if (const GroupBuffer* open = open_.load(std::memory_order_relaxed); open != nullptr) {
-    // One look: it grows beside the lock.
-    const GroupBuffer::Fill fill = open->fill();
-    stats.appended_lsn = open->group().first_lsn + fill.records - 1;
-    stats.appended_records += fill.records;
-    stats.appended_payload_bytes += fill.payload_bytes;
-  }
-  stats.waiters = waiters_;
+  stats.durable_lsn = marks_->durable_lsn();
+  stats.buffer_full_waits = buffer_full_waits_;
+  stats.rollover_waits = rollover_waits_;
+  stats.waiters = queue_.size();
   stats.followers = marks_->watch().followers();
   stats.failed = marks_->failed();
-  meter_.AddStats(&stats);
-  stats.reserve_nanos = reserve_.Snapshot();
+  stats.reserve_nanos = fast_.reserve_nanos().Snapshot();
   stats.wake_nanos = wake_.Snapshot();
-  store_->AddStats(&stats);  // locks behind this one
+  store_->AddStats(&stats);  // its mutex comes after this one
   return stats;
 }
 
@@ -478,27 +352,10 @@ void GroupCommit::Latch(const absl::Status& status) {
     mutex_.Unlock();  // the leader sees it and tells the waiters
     return;
   }
-  HandOver(/*committers=*/0);
+  HandOff(/*committers=*/0);
 }
 
-absl::Status GroupCommit::TakeLead() {
-  absl::Status status = StatusLocked();
-  if (!status.ok()) return status;
-  Waiter turn;
-  turn.lsn = Waiter::kNever;
-  const Waiter::State state = AwaitTurn(&turn);
-  mutex_.Lock();
-  return state == Waiter::kLead ? absl::OkStatus() : StatusLocked();
-}
-
-// Their LSNs may be below those of the log now, and would pass for durable.
-void GroupCommit::CutWaiters() {
-  for (Waiter* waiter = first_waiter_; waiter != nullptr; waiter = waiter->next) {
-    if (waiter->lsn != Waiter::kNever) waiter->lsn = kCutOff;
-  }
-}
-
-absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
+absl::Status GroupCommit::Truncate(Lsn lsn, bool reset) {
   mutex_.Lock();
   absl::Status status = TakeLead();
   if (!status.ok()) {
@@ -508,20 +365,20 @@ absl::Status GroupCommit::Cut(Lsn lsn, bool reset) {
   truncating_ = true;
   Round(/*all=*/true, Durability::kDurable);
   status = StatusLocked();
-  const Lsn appended = AppendedLocked();
+  const Lsn appended = ring_.last_lsn();
   const Lsn first = store_->first_lsn();
   if (status.ok() && !reset && (lsn + 1 < first || lsn > appended)) {
     status = absl::OutOfRangeError(
         absl::StrCat("truncate after record ", lsn, ": expected ", first - 1, " to ", appended));
   }
-  if (status.ok() && (reset || lsn < appended)) status = CutStore(lsn, reset);
+  if (status.ok() && (reset || lsn < appended)) status = TruncateStore(lsn, reset);
   truncating_ = false;
   room_.NotifyAll();
-  HandOver(/*committers=*/0);
+  HandOff(/*committers=*/0);
   return status;
 }
 
-absl::Status GroupCommit::CutStore(Lsn lsn, bool reset) {
+absl::Status GroupCommit::TruncateStore(Lsn lsn, bool reset) {
   const bool with_cursors = cursors_.enabled();
   CursorTable table;
   if (with_cursors) table = cursors_.TakeCut(lsn, reset);
@@ -531,16 +388,63 @@ absl::Status GroupCommit::CutStore(Lsn lsn, bool reset) {
       reset ? store_->Reset(lsn + 1, cursors) : store_->TruncateAfter(lsn, cursors);
   mutex_.Lock();
   if (!cut.ok()) return cut.status();
-  GoOnAt(std::move(cut->segment), cut->end, cut->digest, lsn);
+  io_.GoOnAt(cut->segment, cut->end, cut->digest);
+  ring_.GoOnAt(std::move(cut->segment), cut->end, lsn);
   marks_->watch().Forget();  // the store has moved the watermarks
   if (with_cursors) {
     cursors_.Cut(lsn, reset, std::move(table));
-    HoldForCursors();
+    cursor_holds_.Update(cursors_);
   }
   callbacks_.CutAfter(reset ? 0 : lsn);
-  if (reset) CutWaiters();
+  if (reset) queue_.CutAll();
   flusher_work_.NotifyOne();
   return StatusLocked();
+}
+
+// ---- Cursors
+
+void GroupCommit::StartCursors(CursorTable table) {
+  MutexLock lock(&mutex_);
+  ring_.SetCursors();
+  cursors_.Start(std::move(table));
+  cursor_holds_.Update(cursors_);
+}
+
+absl::Status GroupCommit::ChangeCursors(
+    Durability until,
+    absl::FunctionRef<absl::StatusOr<uint64_t>(CursorSet*, CursorHolds*)> change) {
+  mutex_.Lock();
+  absl::Status status = StatusLocked();
+  if (status.ok() && !cursors_.enabled()) {
+    status = absl::FailedPreconditionError(
+        "the log has no cursors: open it with Options::cursors to give it some");
+  }
+  absl::StatusOr<uint64_t> changed =
+      status.ok() ? change(&cursors_, &cursor_holds_) : absl::StatusOr<uint64_t>(status);
+  if (!changed.ok() || until == Durability::kAppended) {
+    mutex_.Unlock();
+    return changed.status();
+  }
+  // It waits in the queue of those that wait for records, and shares their sync.
+  while (cursors_.durable_changes() < *changed) {
+    status = StatusLocked();
+    if (!status.ok()) break;
+    Waiter waiter;
+    waiter.lsn = Waiter::kNever;
+    waiter.cursor_change = *changed;
+    const Waiter::State state = AwaitTurn(&waiter);
+    if (state == Waiter::kReached || (state == Waiter::kLead && LeadFor(waiter))) {
+      return absl::OkStatus();
+    }
+    mutex_.Lock();
+  }
+  mutex_.Unlock();
+  return status;
+}
+
+void GroupCommit::ReadCursors(absl::FunctionRef<void(const CursorSet&)> read) const {
+  MutexLock lock(&mutex_);
+  read(cursors_);
 }
 
 absl::Status GroupCommit::Close() {
@@ -550,7 +454,7 @@ absl::Status GroupCommit::Close() {
     closed_ = true;  // before the last round, so that it covers all that was ever accepted
     Round(/*all=*/true, Durability::kDurable);
     if (cursors_.in_one_slot() && !marks_->failed() && WriteCursors()) Sync();
-    HandOver(/*committers=*/0);
+    HandOff(/*committers=*/0);
     mutex_.Lock();
   }
   if (marks_->failed()) status = StatusLocked();

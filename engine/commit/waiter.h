@@ -21,6 +21,8 @@ struct Waiter {
 
   // A record that never comes: of those that wait for their turn to lead, or for the cursors.
   static constexpr Lsn kNever = ~Lsn{0};
+  // A record that was given up: above every LSN.
+  static constexpr Lsn kCutOff = kNever - 1;
 
   Lsn lsn = 0;
   Durability level = Durability::kDurable;

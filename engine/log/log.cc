@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/commit/commit_cursors.h"
 #include "engine/commit/group_commit.h"
 #include "engine/copy/archiver.h"
 #include "engine/copy/backup.h"
@@ -67,6 +68,7 @@ class LogImpl : public Log {
         store_(fs, directory, options, &marks_, &events_),
         archiver_(fs, directory, options, &store_),
         commit_(options, &store_, &marks_, &events_),
+        cursors_(&commit_, &marks_),
         watermark_(fs, directory, &marks_) {}
 
   ~LogImpl() override { (void)Close(); }
@@ -200,23 +202,25 @@ class LogImpl : public Log {
   }
 
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
-    absl::Status status = commit_.OpenCursor(name);
+    absl::Status status = cursors_.Open(name);
     if (!status.ok()) return status;
-    return NewLogCursor(&commit_, std::string(name));
+    return NewLogCursor(&cursors_, std::string(name));
   }
 
-  absl::Status DropCursor(std::string_view name) override { return commit_.DropCursor(name); }
+  absl::Status DropCursor(std::string_view name) override { return cursors_.Drop(name); }
 
-  std::vector<CursorInfo> cursors() const override { return commit_.Cursors(); }
+  std::vector<CursorInfo> cursors() const override { return cursors_.List(); }
 
-  absl::Status TruncateAfter(Lsn lsn) override { return Latched(commit_.TruncateAfter(lsn)); }
+  absl::Status TruncateAfter(Lsn lsn) override {
+    return Latched(commit_.Truncate(lsn, /*reset=*/false));
+  }
 
   absl::Status Reset(Lsn first_lsn) override {
     if (first_lsn < kFirstLsn || first_lsn > kMaxFirstLsn) {
       return absl::InvalidArgumentError(absl::StrCat(
           "reset to begin at record ", first_lsn, ": expected ", kFirstLsn, " to ", kMaxFirstLsn));
     }
-    return Latched(commit_.Reset(first_lsn));
+    return Latched(commit_.Truncate(first_lsn - 1, /*reset=*/true));
   }
 
   absl::StatusOr<BackupReport> Backup(const std::string& destination,
@@ -362,6 +366,7 @@ class LogImpl : public Log {
   SegmentStore store_;
   Archiver archiver_;
   GroupCommit commit_;
+  CommitCursors cursors_;
   WatermarkPublisher watermark_;
   std::atomic<uint64_t> backups_{0};  // gives each one's hold a name of its own
   bool closed_ = true;  // before Start(), too; Close() is not called beside other calls

@@ -8,23 +8,23 @@ namespace {
 
 class LogCursor : public Cursor {
  public:
-  LogCursor(GroupCommit* commit, std::string name) : commit_(commit), name_(std::move(name)) {}
+  LogCursor(CommitCursors* cursors, std::string name) : cursors_(cursors), name_(std::move(name)) {}
 
   const std::string& name() const override { return name_; }
-  Lsn position() const override { return commit_->PositionOf(name_); }
+  Lsn position() const override { return cursors_->PositionOf(name_); }
   absl::Status Advance(Lsn lsn, Durability until) override {
-    return commit_->AdvanceCursor(name_, lsn, until);
+    return cursors_->Advance(name_, lsn, until);
   }
 
  private:
-  GroupCommit* const commit_;
+  CommitCursors* const cursors_;
   const std::string name_;
 };
 
 }  // namespace
 
-std::unique_ptr<Cursor> NewLogCursor(GroupCommit* commit, std::string name) {
-  return std::make_unique<LogCursor>(commit, std::move(name));
+std::unique_ptr<Cursor> NewLogCursor(CommitCursors* cursors, std::string name) {
+  return std::make_unique<LogCursor>(cursors, std::move(name));
 }
 
 }  // namespace seawall

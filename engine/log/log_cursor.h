@@ -6,13 +6,13 @@
 #include <memory>
 #include <string>
 
-#include "engine/commit/group_commit.h"
+#include "engine/commit/commit_cursors.h"
 #include "seawall/cursor.h"
 
 namespace seawall {
 
-// `commit` outlives it, and has a cursor of this name.
-std::unique_ptr<Cursor> NewLogCursor(GroupCommit* commit, std::string name);
+// `cursors` outlives it, and has a cursor of this name.
+std::unique_ptr<Cursor> NewLogCursor(CommitCursors* cursors, std::string name);
 
 }  // namespace seawall
 

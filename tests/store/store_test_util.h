@@ -53,7 +53,7 @@ class StoreUnderTest {
   }
   absl::Status WaitWritten(Lsn lsn) { return commit_.Wait(lsn, Durability::kWritten); }
   absl::Status WaitDurable(Lsn lsn) { return commit_.Wait(lsn, Durability::kDurable); }
-  absl::Status TruncateAfter(Lsn lsn) { return commit_.TruncateAfter(lsn); }
+  absl::Status TruncateAfter(Lsn lsn) { return commit_.Truncate(lsn, /*reset=*/false); }
 
   Watermarks marks;
   SegmentStore store;
