@@ -82,8 +82,8 @@ callback=(-DCLIENTS=2 -DOPS=2 -DBUFFERS=1 -DCALLBACK_APPENDS -DROLES)
 holds callback_appends "${callback[@]}" -DIO_FAILS
 close=(-DCLIENTS=2 -DOPS=1 -DBUFFERS=1 -DCALLBACK_APPENDS -DCLOSE_EARLY)
 holds close_beside_a_callback "${close[@]}" -DCAPACITY=2 -DIO_FAILS
-gather=(-DCLIENTS=2 -DOPS=2 -DBUFFERS=1 -DCAPACITY=2 -DALL_WAIT_DURABLE -DGATHER)
-holds leader_gathers "${gather[@]}"
+delay=(-DCLIENTS=2 -DOPS=2 -DBUFFERS=1 -DCAPACITY=2 -DALL_WAIT_DURABLE -DDELAY)
+holds commit_delay "${delay[@]}"
 spares=(-DCLIENTS=2 -DOPS=2 -DCALLBACK_APPENDS -DROLES -DSPARES)
 holds callback_awaits_a_spare "${spares[@]}"
 holds truncation -DCLIENTS=2 -DOPS=1 -DBUFFERS=1 -DCAPACITY=2 -DROLES -DTRUNCATE
@@ -113,7 +113,7 @@ finds breakage_flusher_in_callback 'invalid end state' "${callback[@]}" -DBUG_FL
 # So, too: Close() made everything durable and only then refused what a callback appended.
 finds breakage_closed_after_the_last_round 'assertion violated' "${close[@]}" \
   -DBUG_CLOSED_AFTER_THE_LAST_ROUND
-finds breakage_gather_wakes_nobody 'assertion violated' "${gather[@]}" -DBUG_GATHER_WAKES_NOBODY
+finds breakage_gather_wakes_nobody 'assertion violated' "${delay[@]}" -DBUG_GATHER_WAKES_NOBODY
 # So, too: a callback waited for a spare that is made only behind the group that nobody wrote.
 finds breakage_waits_for_a_spare_in_vain 'invalid end state' "${spares[@]}" \
   -DBUG_WAITS_FOR_A_SPARE_IN_VAIN

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commit protocol of group_commit.cc, for the model checker spin (https://spinroot.com; G. J.
+/* The commit protocol of engine/commit, for the model checker spin (https://spinroot.com; G. J.
  * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit/commit_model_test.sh runs it.
  *
- * Every inline below is one function of the engine, named after it (HandOver(), Wait() and
- * TruncateAfter() with the steps that they consist of there); what is under the mutex there is under
+ * Every inline below is one function of GroupCommit, BufferRing (Reserve, OpenNext, CloseOpen),
+ * CommitQueue (Delay), FastAppend (TryAppend) or RoundIo (WriteGroup, Sync), named after it
+ * (HandOff(), Wait() and Truncate() with the steps that they consist of there); what is under the mutex there is under
  * `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing) is a step
  * of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a few, the
  * mutex's own fairness, how many committers a leader gathers, and how the segment store makes space.
@@ -24,7 +25,7 @@
  *   a place stays             assert in CopyDone(): the group that a record was reserved in is there
  *                             until it is copied
  *   none is forgotten         asserts in Wait(), Notify(): an LSN that was given is known, unless cut;
- *                             in TruncateAfter(), Close(): all that was reserved is durable before
+ *                             in Truncate(), Close(): all that was reserved is durable before
  *   one leader                assert in Round()
  *   a whole group is written  assert in WriteGroup(): every record was copied, and follows the last
  *                             one written; the segment before is durable when the next one is begun
@@ -44,7 +45,7 @@
  * BUFFERS of CAPACITY records; if that is more than one, each append may try it without the mutex
  * first (a batch never does). CALLBACK_APPENDS: a callback may append, and ask for another one.
  * INTERVAL: flush_interval_micros is set. IO_FAILS: a write or a sync may fail. LATCH: so may the
- * store's thread. GATHER: the leader's sleep in Gather() with its wake-up, which must come before
+ * store's thread. DELAY: the leader's sleep in Delay() with its wake-up, which must come before
  * the time is over. SPARES: every group begins a segment, which the store's thread makes, and only
  * when the last one was begun. TRUNCATE: one more thread cuts the log; TRUNCATOR_APPENDS: then it
  * may append and wait.
@@ -77,7 +78,7 @@
 
 mtype = { kParked, kReached, kFailed, kCut, kLead };
 mtype = { kWritten, kDurable };
-mtype = { kNoBuffer, kNoSpare };
+mtype = { kNoBuffer, kNoNextSegment };
 
 byte mutex = FREE;
 
@@ -89,7 +90,7 @@ bool copied[16];   /* by LSN */
 /* The watermarks. */
 byte written, durable;
 byte closed_lsn;
-byte reserved;  /* the last LSN that anybody ever got: what AppendedLocked() must say */
+byte reserved;  /* the last LSN that anybody ever got: what BufferRing::last_lsn() must say */
 
 /* Buffers. */
 byte opened, drained;
@@ -124,7 +125,7 @@ bool flush_at_set, flush_at_due;
 byte clients_done;
 bool callback_appended;
 
-#ifdef GATHER
+#ifdef DELAY
 bool gathering, gathered, gather_asleep;  /* gathered_ is the futex word: how often does not count */
 #endif
 
@@ -156,7 +157,7 @@ bool after_cut, appended_after_cut[16], waits_after_cut[THREADS];
 
 #define OPEN_BUFFER ((opened - 1) % BUFFERS)
 #define LAST_OF(b) (buffer_first[b] + buffer_records[b] - 1)
-#define APPENDED (open_set -> LAST_OF(OPEN_BUFFER) : closed_lsn)  /* AppendedLocked() */
+#define APPENDED (open_set -> LAST_OF(OPEN_BUFFER) : closed_lsn)  /* BufferRing::last_lsn() */
 
 #define HAS_FULL_BUFFERS (opened - drained > open_set)
 #define CALLBACK_WANTS_SYNC (callbacks > 0 && callbacks_back > durable)
@@ -263,7 +264,7 @@ inline WaitForCopies(b) {
 
 /* ---- Leading */
 
-inline CloseBuffer() {
+inline CloseOpen() {
   if
   :: open_set ->
 #ifndef BUG_CLOSE_LEAVES_THE_WORD
@@ -279,7 +280,7 @@ inline Fail() {
   if
   :: !failed ->
 #ifndef BUG_FAIL_LEAVES_THE_BUFFER_OPEN
-     CloseBuffer();
+     CloseOpen();
 #endif
      failed = true;
      NotifyRoom();
@@ -399,9 +400,9 @@ inline Drain(b) {
 #define SYNC_FIRST (buffer_begins[b] && durable + 1 < buffer_first[b])
 #endif
 
-#ifdef GATHER
+#ifdef DELAY
 /* The mutex is held before and after. */
-inline Gather() {
+inline Delay() {
   if
   :: true
   :: gathering = true;
@@ -423,7 +424,7 @@ inline Gather() {
 }
 #else
 /* Sleeps for a while without the mutex: as long as it likes. */
-inline Gather() {
+inline Delay() {
   if
   :: Unlock(); Lock()
   :: true
@@ -437,7 +438,7 @@ inline Round(all, level) {
     leaders++;
     assert(leaders == 1 && leading);
     if
-    :: all -> CloseBuffer()
+    :: all -> CloseOpen()
     :: else
     fi;
     stop = opened - open_set;
@@ -479,7 +480,7 @@ inline Round(all, level) {
 #endif
 
 /* Releases the mutex. */
-inline HandOver() {
+inline HandOff() {
   atomic {
     next_leader = FREE;
     wake = 0;
@@ -579,7 +580,7 @@ inline MakeRoom(me) {
   if
   :: atomic { !leading && !truncating && HAS_FULL_BUFFERS -> leading = true };
      Round(false, kWritten);
-     HandOver();
+     HandOff();
      Lock()
   :: else ->
      if
@@ -594,10 +595,10 @@ inline MakeRoom(me) {
   lacking = 0
 }
 
-inline OpenBuffer() {
+inline OpenNext() {
   if
   :: opened - drained == BUFFERS -> lacking = kNoBuffer
-  :: opened - drained < BUFFERS && LACKS_SPARE -> lacking = kNoSpare
+  :: opened - drained < BUFFERS && LACKS_SPARE -> lacking = kNoNextSegment
   :: else ->
      to = opened % BUFFERS;
      buffer_first[to] = closed_lsn + 1;
@@ -677,7 +678,7 @@ inline Reserve() {
   :: else ->
      if
      :: open_set && buffer_records[OPEN_BUFFER] == CAPACITY ->
-        CloseBuffer();
+        CloseOpen();
         if
         :: !leading -> NotifyFlusher()
         :: else
@@ -685,7 +686,7 @@ inline Reserve() {
      :: else
      fi;
      if
-     :: !open_set -> OpenBuffer()
+     :: !open_set -> OpenNext()
      :: else
      fi;
      if
@@ -759,7 +760,7 @@ inline AwaitTurn(me, l, level) {
        :: level == kDurable -> durable_waiters++
        :: else
        fi;
-#ifdef GATHER
+#ifdef DELAY
        if  /* how many make it complete does not matter here */
        :: gathering -> gathering = false; gathered = !gathered; complete = true
        :: true
@@ -767,7 +768,7 @@ inline AwaitTurn(me, l, level) {
 #endif
        Unlock()
      };
-#ifdef GATHER
+#ifdef DELAY
      if
 #ifndef BUG_GATHER_WAKES_NOBODY
      :: atomic { complete -> complete = false; gather_asleep = false }  /* FutexWake */
@@ -817,7 +818,7 @@ inline Wait(me, level) {
         break
      :: atomic { waiter_state[me] == kLead -> waiter_state[me] = kParked; Lock() };
         if
-        :: level == kDurable -> Gather()
+        :: level == kDurable -> Delay()
         :: else
         fi;
         Round(true, level);
@@ -830,7 +831,7 @@ inline Wait(me, level) {
           fi
         };
 #endif
-        HandOver();
+        HandOff();
         if
         :: atomic { reached -> reached = false }; break
         :: else -> Lock()
@@ -870,7 +871,7 @@ inline CutCallbacks() {
 }
 
 /* After `cut`. */
-inline TruncateAfter(me) {
+inline Truncate(me) {
   Lock();
   TakeLead(me);
   if
@@ -884,7 +885,7 @@ inline TruncateAfter(me) {
           assert(durable == reserved);
           Unlock()
         };
-        if  /* SegmentStore::TruncateAfter */
+        if  /* SegmentStore::Truncate */
         :: ok = true
 #ifdef IO_FAILS
         :: ok = false
@@ -923,7 +924,7 @@ inline TruncateAfter(me) {
        NotifyRoom()
 #endif
      };
-     HandOver()
+     HandOff()
   fi;
   taken = false
 }
@@ -934,7 +935,7 @@ inline Latch() {
   Lock();
   if
   :: atomic { leading -> Fail(); Unlock() }  /* the leader sees it and tells the waiters */
-  :: atomic { !leading -> Fail() }; HandOver()
+  :: atomic { !leading -> Fail() }; HandOff()
   fi
 }
 
@@ -962,17 +963,17 @@ inline Latch() {
       all_copies;                                                                       \
   mtype lacking;                                                                        \
   bool ok, wake_copy, taken, reached                                                    \
-  LOCALS_OF_TRY LOCALS_OF_GATHER LOCALS_OF_SPARES
+  LOCALS_OF_TRY LOCALS_OF_DELAY LOCALS_OF_SPARES
 
 #if CAPACITY > 1
 #define LOCALS_OF_TRY ; byte saw_records, saw_epoch, saw_first
 #else
 #define LOCALS_OF_TRY
 #endif
-#ifdef GATHER
-#define LOCALS_OF_GATHER ; bool word, complete
+#ifdef DELAY
+#define LOCALS_OF_DELAY ; bool word, complete
 #else
-#define LOCALS_OF_GATHER
+#define LOCALS_OF_DELAY
 #endif
 #ifdef SPARES
 #define LOCALS_OF_SPARES ; byte current
@@ -1079,7 +1080,7 @@ proctype RunFlusher() {
           was_synced = 0;
           all = false
         };
-        HandOver();
+        HandOff();
         Lock()
      :: atomic {
           !ran && !(!leading && FLUSH_DUE) ->
@@ -1151,7 +1152,7 @@ proctype Truncator() {
   :: cut = 0
   :: cut = 1
   fi;
-  TruncateAfter(TRUNCATOR);
+  Truncate(TRUNCATOR);
   if
   :: true
 #ifdef TRUNCATOR_APPENDS
@@ -1195,7 +1196,7 @@ proctype Close() {
      closed = true;
 #endif
      Round(true, kDurable);
-     HandOver();
+     HandOff();
      Lock()
   :: else
   fi;

@@ -103,7 +103,7 @@ proctype Client(byte me) {
 proctype Leader() {
   byte w, kept;
   do
-  :: atomic { !locked && waiting > 0 -> locked = true };  /* HandOver() */
+  :: atomic { !locked && waiting > 0 -> locked = true };  /* HandOff() */
 #ifdef BUG_RELEASED_BEFORE_THE_STATES
      ChangeWord();
      due = true;
