@@ -68,10 +68,10 @@ void EventDispatcher::Stop() {
 }
 
 void EventDispatcher::Post(LogEventKind kind, uint64_t micros, const absl::Status& status,
-                           std::string path) {
+                           const std::string& path) {
   if (on_event_ == nullptr) return;
   Pending pending{kind,          UnixMicros(),
-                  micros,        path.empty() ? directory_ : std::move(path),
+                  micros,        path.empty() ? directory_ : path,
                   status.code(), std::string(status.message())};
   MutexLock lock(&mutex_);
   Enqueue(std::move(pending));

@@ -37,7 +37,8 @@ class EventDispatcher {
   void Stop();
 
   // `path`: empty for the directory. kFailed is never lost.
-  void Post(LogEventKind kind, uint64_t micros, const absl::Status& status, std::string path = "");
+  void Post(LogEventKind kind, uint64_t micros, const absl::Status& status,
+            const std::string& path = "");
 
   // One at a time is in flight.
   void IoBegins(Io io, uint64_t generation, Clock::time_point at);
