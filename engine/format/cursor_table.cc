@@ -60,7 +60,7 @@ void EncodeCursorSlot(const CursorTable& table, uint64_t salt, char* slot) {
   for (const CursorPosition& cursor : table.cursors) {
     PutU64(to, cursor.lsn);
     PutU32(to + 8, static_cast<uint32_t>(cursor.name.size()));
-    std::memcpy(to + 16, cursor.name.data(), cursor.name.size());
+    cursor.name.copy(to + 16, cursor.name.size());
     to += kEntryBytes;
   }
   PutU64(slot, SlotChecksum(slot, salt, CursorSlotOffset(table.sequence)));

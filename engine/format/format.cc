@@ -321,7 +321,7 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   block->closed_digest = GetU64(slot + 80);
   block->cursor_sequence = GetU64(slot + 88);
   block->entries.clear();
-  for (uint32_t i = 0; i < entries; ++i) {
+  for (size_t i = 0; i < entries; ++i) {
     const char* from = slot + 96 + 24 * i;
     block->entries.push_back({GetU64(from), GetU64(from + 8), GetU64(from + 16)});
     if (!AreNumbers(GetU64(from), GetU64(from + 16))) return DecodeResult::kInvalid;

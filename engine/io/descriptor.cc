@@ -71,14 +71,14 @@ Descriptor Descriptor::ClosedOnFork(const std::function<int()>& open) {
 }
 
 // What close(2) returns tells nothing that matters: what has to be on disk was synced before.
-void Descriptor::Close() {
+Descriptor::~Descriptor() {
   if (fd_ < 0) return;
   if (close_on_fork_) {
     const std::lock_guard<std::mutex> lock(Forks().mutex);
     std::vector<int>& fds = Forks().fds;
     const auto found = std::find(fds.begin(), fds.end(), fd_);
-    if (found == fds.end())
-      return;  // in a child, where it is closed and the number may be another's
+    // In a child it is closed already, and the number may be another file's.
+    if (found == fds.end()) return;
     fds.erase(found);
     close(fd_);
     return;

@@ -16,7 +16,7 @@ class Descriptor {
   // Takes over `fd`, or the error that errno holds if `fd` is negative. A low number is exchanged
   // for one above 2.
   explicit Descriptor(int fd);
-  ~Descriptor() { Close(); }
+  ~Descriptor();
   Descriptor(Descriptor&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
         error_(std::exchange(other.error_, 0)),
@@ -32,8 +32,6 @@ class Descriptor {
   static Descriptor ClosedOnFork(const std::function<int()>& open);
 
  private:
-  void Close();
-
   int fd_ = -1;
   int error_ = 0;
   bool close_on_fork_ = false;

@@ -32,7 +32,7 @@ class InotifyWatch : public FileWatch {
         wake_(wake_descriptor_.get()),
         path_(std::move(path)) {}
 
-  int WatchDirectory(const std::string& directory) {
+  int WatchDirectory(const std::string& directory) const {
     return inotify_add_watch(inotify_, directory.c_str(), kDirectoryEvents) < 0 ? errno : 0;
   }
 

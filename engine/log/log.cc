@@ -58,7 +58,7 @@ class BackupHold {
   const std::string name_;
 };
 
-class LogImpl : public Log {
+class LogImpl final : public Log {
  public:
   // Takes memory, and touches no file before Start().
   LogImpl(FileSystem* fs, const std::string& directory, const Options& options)

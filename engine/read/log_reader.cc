@@ -99,7 +99,7 @@ class SourceReader : public Reader {
   // Until the source has the next record, which NextGroup() finds in arrived_.
   absl::Status AwaitRange(ReadWatch::Clock::time_point deadline) {
     for (;;) {
-      const absl::Status end = watch_->Look();
+      absl::Status end = watch_->Look();
       if (absl::IsCancelled(end)) return end;
       if (!arrived_.has_value()) {
         absl::StatusOr<std::optional<ReadRange>> range = source_(next_lsn_);

@@ -45,8 +45,9 @@ class GroupCopier {
            record.lsn <= last_lsn) {
       uint32_t flags = record.batch_continues && record.lsn < last_lsn ? kRecordBatchContinues : 0;
       EncodeRecord(record.payload, record.lsn, flags, salt, buffer_.data() + used_);
-      if (header_.record_count > 0 && group.bytes.size() > kSmallGroupBytes)
+      if (header_.record_count > 0 && group.bytes.size() > kSmallGroupBytes) {
         index->NoteRecord({record.lsn, to_->end + used_});
+      }
       used_ += EncodedRecordBytes(record.payload.size());
       ++header_.record_count;
     }

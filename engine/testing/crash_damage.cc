@@ -9,7 +9,6 @@
 
 namespace seawall {
 
-using crash_internal::Inode;
 using crash_internal::InodeId;
 using crash_internal::Kernel;
 using crash_internal::kRootInode;
@@ -39,13 +38,13 @@ int Put(Kernel* kernel, const std::string& path, const std::string& contents) {
   return 0;
 }
 
-// `prefix` by value: it would be a reference into *paths, which grows.
-void AddFiles(const Kernel& kernel, InodeId directory, std::string prefix,
+void AddFiles(const Kernel& kernel, InodeId directory, const std::string& prefix,
               std::vector<std::string>* paths) {
   for (const auto& [name, id] : kernel.disk.Get(directory)->entries) {
     const bool is_directory = kernel.disk.Get(id)->is_directory;
-    paths->push_back(prefix + name + (is_directory ? "/" : ""));
-    if (is_directory) AddFiles(kernel, id, paths->back(), paths);
+    const std::string path = prefix + name + (is_directory ? "/" : "");
+    paths->push_back(path);
+    if (is_directory) AddFiles(kernel, id, path, paths);
   }
 }
 

@@ -442,8 +442,9 @@ int CrashFileSystem::List(const std::string& directory, std::vector<std::string>
     for (const auto& [name, id] : inode->entries) names->push_back(name);
     // readdir promises no order, so nobody may come to rely on one.
     crash_internal::Random random(kernel_->options.seed);
-    for (size_t i = names->size(); i > 1; --i)
+    for (size_t i = names->size(); i > 1; --i) {
       std::swap((*names)[i - 1], (*names)[random.Below(i)]);
+    }
     return 0;
   });
 }

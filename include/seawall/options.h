@@ -145,7 +145,7 @@ struct Options {
   // segment that is being written is not archived before it is full, or cut.
   std::function<absl::Status(const SealedSegment&)> archive;
   // From 1 to a minute.
-  uint64_t archive_retry_micros = 100 * 1000;
+  uint64_t archive_retry_micros = 100'000;
 
   // Not owned; must outlive the log. nullptr: the operating system's.
   FileSystem* file_system = nullptr;
