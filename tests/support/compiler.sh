@@ -10,9 +10,11 @@ read -ra compiler <<<"${CXX:-g++}"
 set_libraries() {
   local multiarch library
   multiarch="$("${compiler[@]}" -print-multiarch 2>/dev/null)"
+  # clang's answer need not be the name of Debian's folder.
+  [[ -n "$multiarch" && -d "/usr/lib/$multiarch" ]] || multiarch=
   libraries=(-lgtest_main -lgmock -lgtest -lxxhash -Wl,--push-state,--as-needed)
   shopt -s nullglob
-  for library in /usr/lib/"${multiarch:-*}"/libabsl_*.so; do
+  for library in /usr/lib/${multiarch:-*}/libabsl_*.so; do
     library="${library##*/lib}"
     libraries+=("-l${library%.so}")
   done
