@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/format/format.h"
-#include "engine/store/retention.h"
+#include "engine/store/disk_budget.h"
 
 namespace seawall {
 namespace {

@@ -10,7 +10,8 @@
 //   segment_retention.cc  what keeps it: holds, options, its age; the report
 //   segment_removal.cc    given up at the front: CONTROL says so, the file is recycled or unlinked
 //   segment_cut.cc        given up at the back, or with all others: a fresh segment takes its place
-// What is decided without files is apart: segment_list.h (the list), retention.h (holds, the cap).
+// What is decided without files is apart: segment_list.h (the list), holds.h, disk_budget.h (the cap),
+// retain_options.h.
 // How a segment's file is made: segment.h.
 #ifndef SEAWALL_ENGINE_STORE_SEGMENT_STORE_H_
 #define SEAWALL_ENGINE_STORE_SEGMENT_STORE_H_
@@ -35,7 +36,10 @@
 #include "engine/segments/segment.h"
 #include "engine/segments/segment_cache.h"
 #include "engine/segments/segment_list.h"
-#include "engine/store/retention.h"
+#include "engine/store/age_clock.h"
+#include "engine/store/disk_budget.h"
+#include "engine/store/holds.h"
+#include "engine/store/retain_options.h"
 #include "engine/store/watermarks.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "engine/store/retention.h"
+#include "engine/store/holds.h"
 #include "gtest/gtest.h"
 #include "tests/store/store_test_util.h"
 #include "tests/support/forwarding_file_system.h"
