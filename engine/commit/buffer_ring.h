@@ -10,7 +10,7 @@
 
 #include "engine/commit/fast_append.h"
 #include "engine/commit/group_buffer.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/writable_segment.h"
 #include "engine/store/segment_store.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"

@@ -13,7 +13,7 @@
 #include "engine/commit/waiter.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/writable_segment.h"
 #include "seawall/options.h"
 #include "seawall/types.h"
 

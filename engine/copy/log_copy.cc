@@ -8,11 +8,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/read/log_reader.h"
 #include "engine/recovery/recovery.h"
 #include "engine/recovery/segment_chain.h"
 #include "engine/segments/control_file.h"
+#include "engine/segments/fresh_segment.h"
 
 namespace seawall {
 namespace {

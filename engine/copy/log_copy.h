@@ -14,7 +14,7 @@
 #include "engine/format/cursor_table.h"
 #include "engine/format/format.h"
 #include "engine/recovery/recovery_plan.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "seawall/backup.h"
 #include "seawall/file_system.h"
 

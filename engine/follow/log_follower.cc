@@ -20,6 +20,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/follow/watermark_file.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/read/log_reader.h"
 #include "engine/recovery/recovery_plan.h"

@@ -7,7 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/random.h"
-#include "engine/segments/segment.h"
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
 
 namespace seawall {
 namespace {

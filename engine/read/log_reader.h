@@ -11,8 +11,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/segments/segment.h"
 #include "engine/segments/segment_index.h"
+#include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
 #include "seawall/reader.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/random.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 
 namespace seawall {

@@ -10,10 +10,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/format/cursor_table.h"
 #include "engine/format/format.h"
 #include "engine/recovery/recovery_plan.h"
 #include "engine/segments/control_file.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/fresh_segment.h"
 #include "engine/segments/segment_list.h"
 #include "seawall/file_system.h"
 #include "seawall/options.h"

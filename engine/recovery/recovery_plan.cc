@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/recovery/cursor_recovery.h"
 #include "engine/recovery/segment_chain.h"

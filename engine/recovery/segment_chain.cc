@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/recovery/segment_read_ahead.h"
 

@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/segments/segment.h"
 #include "engine/segments/segment_index.h"
+#include "engine/segments/segment_ref.h"
 #include "seawall/file_system.h"
 
 namespace seawall {

@@ -15,8 +15,8 @@
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "engine/segments/segment_index.h"
+#include "engine/segments/segment_ref.h"
 #include "seawall/stats.h"
 
 namespace seawall {

@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 
 namespace seawall {

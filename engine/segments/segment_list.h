@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "engine/format/format.h"
-#include "engine/segments/segment.h"
 #include "engine/segments/segment_index.h"
+#include "engine/segments/segment_ref.h"
 
 namespace seawall {
 

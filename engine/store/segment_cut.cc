@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
+#include "engine/segments/fresh_segment.h"
 #include "engine/segments/segment_scanner.h"
 #include "engine/store/segment_store.h"
 

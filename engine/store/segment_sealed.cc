@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/segments/index_file.h"
 #include "engine/store/segment_store.h"
 

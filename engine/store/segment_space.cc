@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
+#include "engine/segments/spare_segment.h"
 #include "engine/store/segment_store.h"
 
 namespace seawall {

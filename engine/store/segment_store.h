@@ -10,9 +10,8 @@
 //   segment_retention.cc  what keeps it: holds, options, its age; the report
 //   segment_removal.cc    given up at the front: CONTROL says so, the file is recycled or unlinked
 //   segment_cut.cc        given up at the back, or with all others: a fresh segment takes its place
-// What is decided without files is apart: segment_list.h (the list), holds.h, disk_budget.h (the cap),
-// retain_options.h.
-// How a segment's file is made: segment.h.
+// What is decided without files is apart: segment_list.h (the list), holds.h, disk_budget.h (the
+// cap), retain_options.h. How a segment's file is made: engine/segments.
 #ifndef SEAWALL_ENGINE_STORE_SEGMENT_STORE_H_
 #define SEAWALL_ENGINE_STORE_SEGMENT_STORE_H_
 
@@ -30,12 +29,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
+#include "engine/format/cursor_table.h"
+#include "engine/format/format.h"
 #include "engine/metrics/event_dispatcher.h"
 #include "engine/recovery/recovery.h"
 #include "engine/segments/control_file.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/fresh_segment.h"
 #include "engine/segments/segment_cache.h"
 #include "engine/segments/segment_list.h"
+#include "engine/segments/segment_ref.h"
+#include "engine/segments/writable_segment.h"
 #include "engine/store/age_clock.h"
 #include "engine/store/disk_budget.h"
 #include "engine/store/holds.h"

@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/copy/archiver.h"
-#include "engine/segments/segment.h"
+#include "engine/format/file_names.h"
 #include "gtest/gtest.h"
 #include "seawall/backup.h"
 #include "seawall/log.h"

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
-#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "tests/support/seed.h"
 

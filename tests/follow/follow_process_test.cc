@@ -19,9 +19,9 @@
 #include <utility>
 
 #include "engine/follow/watermark_file.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/support/forwarding_file_system.h"

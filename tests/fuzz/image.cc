@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "engine/format/checksum.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
-#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

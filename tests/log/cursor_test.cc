@@ -10,8 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/format/cursor_table.h"
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
-#include "engine/segments/segment.h"
+#include "engine/io/file_io.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/testing/crash_file_system.h"

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "gtest/gtest.h"
 #include "seawall/file_system.h"
 #include "seawall/log.h"

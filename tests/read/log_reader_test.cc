@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/segments/control_file.h"
 #include "gtest/gtest.h"
 #include "seawall/reader.h"

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "engine/format/cursor_table.h"
+#include "engine/format/file_names.h"
 #include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "tests/recovery/recovery_test_util.h"

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/recovery/recovery_plan.h"
 #include "engine/recovery/tail_verdict.h"
 #include "gtest/gtest.h"

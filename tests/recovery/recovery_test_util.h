@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/recovery/recovery_plan.h"
 #include "gtest/gtest.h"
 #include "seawall/file_system.h"

@@ -16,7 +16,8 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "engine/segments/segment.h"
+#include "engine/format/file_names.h"
+#include "engine/io/file_io.h"
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "seawall/reader.h"

@@ -4,7 +4,8 @@
 
 #include <cerrno>
 
-#include "engine/segments/segment.h"
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/support/test_util.h"

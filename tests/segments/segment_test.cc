@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Segment files: their names, their growth, and the ways that one comes to be.
-#include "engine/segments/segment.h"
 
 #include <cerrno>
 #include <string>
 #include <vector>
 
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
+#include "engine/io/file_io.h"
+#include "engine/segments/fresh_segment.h"
 #include "engine/segments/segment_scanner.h"
+#include "engine/segments/spare_segment.h"
+#include "engine/segments/writable_segment.h"
 #include "gtest/gtest.h"
 #include "seawall/testing/crash_file_system.h"
 #include "tests/support/log_image.h"

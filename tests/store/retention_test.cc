@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "engine/store/disk_budget.h"
 #include "engine/store/retain_options.h"
 #include "gtest/gtest.h"

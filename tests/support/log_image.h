@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "tests/support/test_util.h"
 
 namespace seawall {

@@ -12,8 +12,8 @@
 #include <string>
 #include <utility>
 
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"

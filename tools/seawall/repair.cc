@@ -8,8 +8,8 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 #include "seawall/file_system.h"
 #include "tools/seawall/cli/command.h"
 #include "tools/seawall/cli/json.h"

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "engine/format/file_names.h"
 #include "engine/metrics/metrics_text.h"
 #include "engine/segments/segment_file.h"
 #include "tools/seawall/cli/command.h"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
 #include "engine/segments/control_file.h"

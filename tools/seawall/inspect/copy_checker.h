@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "tools/seawall/inspect/log_view.h"
 
 namespace seawall {

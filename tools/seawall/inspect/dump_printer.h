@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
 #include "seawall/types.h"
 #include "tools/seawall/cli/framing.h"

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/recovery/recovery_plan.h"
 #include "engine/segments/control_file.h"

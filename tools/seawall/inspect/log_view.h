@@ -15,7 +15,7 @@
 #include "engine/format/cursor_table.h"
 #include "engine/format/format.h"
 #include "engine/segments/control_file.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "seawall/file_system.h"
 #include "seawall/recovery_report.h"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
 #include "tools/seawall/inspect/log_view.h"
 

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
 #include "seawall/types.h"
 #include "tools/seawall/inspect/log_view.h"

@@ -3,7 +3,7 @@
 #ifndef SEAWALL_TOOLS_SEAWALL_INSPECT_TO_JSON_H_
 #define SEAWALL_TOOLS_SEAWALL_INSPECT_TO_JSON_H_
 
-#include "engine/segments/segment.h"
+#include "engine/segments/segment_ref.h"
 #include "tools/seawall/cli/json.h"
 #include "tools/seawall/inspect/log_view.h"
 

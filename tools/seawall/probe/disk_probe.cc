@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
+#include "engine/segments/writable_segment.h"
 
 namespace seawall {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
-#include "engine/segments/segment.h"
 
 namespace seawall {
 namespace {

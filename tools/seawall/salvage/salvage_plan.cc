@@ -9,9 +9,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/file_names.h"
+#include "engine/format/format.h"
 #include "engine/io/file_io.h"
 #include "engine/recovery/recovery_plan.h"
-#include "engine/segments/segment.h"
 #include "seawall/file_system.h"
 
 namespace seawall {

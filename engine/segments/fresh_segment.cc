@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/segments/segment.h"
+#include "engine/segments/fresh_segment.h"
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "engine/base/random.h"
+#include "engine/io/file_io.h"
 #include "engine/segments/segment_scanner.h"
 
 namespace seawall {
 namespace {
-
-constexpr uint64_t kFirstStepBytes = uint64_t{256} << 10;
-constexpr uint64_t kLargestStepBytes = uint64_t{16} << 20;
 
 constexpr uint64_t kCopyBytes = uint64_t{1} << 20;
 
@@ -130,52 +128,6 @@ absl::Status CopyGroups(FileSystem* fs, const Options& options, const CopySource
   return copier.Finish();
 }
 
-absl::Status WriteHeader(const WritableSegment& segment) {
-  AlignedBuffer block(kSegmentHeaderBytes);
-  EncodeSegmentHeader(segment.header, block.data());
-  return WriteAt(segment.file.get(), segment.path, 0,
-                 std::string_view(block.data(), kSegmentHeaderBytes));
-}
-
-// A file system that has no O_DIRECT, or no more files for this process: it goes without.
-void OpenDirect(FileSystem* fs, const Options& options, WritableSegment* segment) {
-  if (options.direct_io) return;
-  OpenOptions open = WriteOpenOptions(options);
-  open.direct = true;
-  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, segment->path, open);
-  if (file.ok()) segment->direct = std::move(*file);
-}
-
-absl::StatusOr<std::unique_ptr<WritableSegment>> CreateFile(FileSystem* fs,
-                                                            const std::string& directory,
-                                                            const Options& options,
-                                                            const SegmentHeader& header) {
-  auto segment = std::make_unique<WritableSegment>();
-  segment->path = JoinPath(directory, SegmentName(header.generation));
-  segment->header = header;
-  segment->header.salt = RandomU64();
-  segment->header.created_unix_micros = UnixMicros();
-  OpenOptions open = WriteOpenOptions(options);
-  open.create = true;
-  open.exclusive = true;
-  absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, segment->path, open);
-  if (!file.ok()) return file.status();
-  segment->file = std::move(*file);
-  OpenDirect(fs, options, segment.get());
-  return segment;
-}
-
-absl::Status FillSpare(WritableSegment* segment, const Options& options,
-                       uint64_t* allocated_bytes) {
-  *allocated_bytes = NextAllocation(0, options);
-  absl::Status status =
-      WriteZeros(segment->file.get(), segment->path, kSegmentHeaderBytes, *allocated_bytes);
-  if (!status.ok()) return status;
-  status = WriteHeader(*segment);
-  if (!status.ok()) return status;
-  return SyncFile(segment->file.get(), segment->path, SyncKindOf(options));
-}
-
 absl::Status FillFresh(FileSystem* fs, const std::string& directory, const Options& options,
                        const CopySource* source, const CursorTable* cursors, FreshSegment* fresh) {
   WritableSegment* segment = fresh->segment.get();
@@ -202,53 +154,12 @@ absl::Status FillFresh(FileSystem* fs, const std::string& directory, const Optio
 
 }  // namespace
 
-OpenOptions WriteOpenOptions(const Options& options) {
-  OpenOptions open;
-  open.write = true;
-  open.direct = options.direct_io;
-  open.data_sync = options.sync_method == SyncMethod::kODsync;
-  open.full_sync = options.sync_method == SyncMethod::kOSync;
-  return open;
-}
-
-uint64_t NextAllocation(uint64_t bytes, const Options& options) {
-  uint64_t step = std::min(std::max(bytes, kFirstStepBytes), kLargestStepBytes);
-  return std::min(AlignUp(bytes + step, kBlockBytes), options.segment_bytes);
-}
-
-SegmentRef RefOf(const WritableSegment& segment) {
-  SegmentRef ref;
-  ref.path = segment.path;
-  ref.generation = segment.header.generation;
-  ref.salt = segment.header.salt;
-  ref.base_lsn = segment.header.base_lsn;
-  ref.index = segment.index;
-  ref.groups_begin = segment.header.groups_begin();
-  return ref;
-}
-
-absl::StatusOr<std::unique_ptr<WritableSegment>> CreateSpare(
-    FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
-    uint64_t generation, uint64_t* allocated_bytes) {
-  SegmentHeader header;
-  header.log_id = log_id;
-  header.generation = generation;
-  auto segment = CreateFile(fs, directory, options, header);
-  if (!segment.ok()) return segment.status();
-  absl::Status status = FillSpare(segment->get(), options, allocated_bytes);
-  if (!status.ok()) {
-    fs->Unlink((*segment)->path);  // best effort: what is left over, the next open removes
-    return status;
-  }
-  return segment;
-}
-
 absl::StatusOr<FreshSegment> PrepareFresh(FileSystem* fs, const std::string& directory,
                                           const Options& options, SegmentHeader header,
                                           const CopySource* source, const CursorTable* cursors) {
   header.state = SegmentState::kBegun;
   header.cursors = cursors != nullptr;
-  auto segment = CreateFile(fs, directory, options, header);
+  auto segment = CreateSegmentFile(fs, directory, options, header);
   if (!segment.ok()) return segment.status();
   FreshSegment fresh;
   fresh.segment = std::move(*segment);
@@ -265,45 +176,6 @@ absl::Status CommitFresh(const Options& options, const FreshSegment& fresh) {
   absl::Status status = WriteHeader(segment);
   if (!status.ok()) return status;
   return SyncFile(segment.file.get(), segment.path, SyncKindOf(options));
-}
-
-absl::StatusOr<std::unique_ptr<WritableSegment>> RecycleSegment(
-    FileSystem* fs, const std::string& directory, const Options& options, const LogId& log_id,
-    const std::string& old_path, uint64_t generation, uint64_t* allocated_bytes) {
-  auto segment = std::make_unique<WritableSegment>();
-  segment->path = JoinPath(directory, SegmentName(generation));
-  segment->header.log_id = log_id;
-  segment->header.generation = generation;
-  segment->header.salt = RandomU64();
-  segment->header.recycled = true;
-  segment->header.created_unix_micros = UnixMicros();
-  // Another name of the file is a copy's (backup.h), which must not see it written again. It was
-  // made while CONTROL had the segment in the log, or its maker looks at CONTROL once more: a name
-  // that comes behind this look is noticed there.
-  FileInfo info;
-  int error = fs->Stat(old_path, &info);
-  if (error != 0) return ErrnoStatus(error, "stat", old_path);
-  if (info.links > 1) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(old_path, ": expected one name of the file, found ", info.links));
-  }
-  error = fs->Rename(old_path, segment->path);
-  if (error != 0) return ErrnoStatus(error, "rename to", segment->path);
-  absl::Status status = SyncDirectory(fs, directory);
-  if (!status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<File>> file =
-      OpenFile(fs, segment->path, WriteOpenOptions(options));
-  if (!file.ok()) return file.status();
-  segment->file = std::move(*file);
-  OpenDirect(fs, options, segment.get());
-  error = segment->file->Size(allocated_bytes);
-  if (error != 0) return ErrnoStatus(error, "fstat", segment->path);
-  *allocated_bytes = std::min(AlignDown(*allocated_bytes, kBlockBytes), options.segment_bytes);
-  status = WriteHeader(*segment);
-  if (!status.ok()) return status;
-  status = SyncFile(segment->file.get(), segment->path, SyncKindOf(options));
-  if (!status.ok()) return status;
-  return segment;
 }
 
 }  // namespace seawall
