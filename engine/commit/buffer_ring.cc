@@ -10,11 +10,11 @@
 
 namespace seawall {
 
-BufferRing::BufferRing(const Options& options, SegmentStore* store, FastAppend* fast)
+BufferRing::BufferRing(const Options& options, Preallocator* preallocator, FastAppend* fast)
     : options_(options),
       write_unit_(WriteUnit(options)),
       groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
-      store_(store),
+      preallocator_(preallocator),
       fast_(fast),
       buffers_(options.buffer_count) {
   for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
@@ -43,7 +43,7 @@ BufferRing::Room BufferRing::Reserve(uint64_t bytes, uint32_t records, Reservati
       reservation->closed_buffer = true;
       break;
     }
-    if (file_end > store_->allocated_bytes()) {
+    if (file_end > preallocator_->allocated_bytes()) {
       reservation->file_end = AlignUp(file_end, options_.group_alignment_bytes);
       return Room::kFileFull;
     }
@@ -63,14 +63,14 @@ BufferRing::Room BufferRing::OpenNext(uint64_t bytes, uint32_t records, Reservat
   const bool fits = file_end() <= groups_limit_ ||
                     (next_offset_ == GroupsBegin() && file_end() <= options_.segment_bytes);
   if (!fits || roll_over_) {
-    std::shared_ptr<WritableSegment> next = store_->TakeSpare();
+    std::shared_ptr<WritableSegment> next = preallocator_->TakeSpare();
     if (next == nullptr) return Room::kNoNextSegment;
     segment_ = std::move(next);
     roll_over_ = false;
     next_offset_ = GroupsBegin();
     begins_segment_ = true;
   }
-  if (file_end() > store_->allocated_bytes()) {
+  if (file_end() > preallocator_->allocated_bytes()) {
     reservation->file_end = file_end();
     return Room::kFileFull;
   }
@@ -96,7 +96,8 @@ bool BufferRing::RollOverEarly(uint64_t generation, uint64_t bytes) {
   const uint64_t next_end =
       AlignUp(GroupsBegin() + kGroupHeaderBytes + bytes, options_.group_alignment_bytes);
   // Not if the full segment was not even begun.
-  if (begins_segment_ || segment_->header.generation != generation || !store_->HasSpare(next_end)) {
+  if (begins_segment_ || segment_->header.generation != generation ||
+      !preallocator_->HasSpare(next_end)) {
     return false;
   }
   CloseOpen();
@@ -113,12 +114,12 @@ bool BufferRing::Fits(const GroupBuffer& open, uint64_t bytes, uint32_t records)
 
 uint64_t BufferRing::Limit(const GroupBuffer::Group& group) const {
   return std::min(group.head + options_.buffer_bytes,
-                  std::min(store_->allocated_bytes(), groups_limit_) - group.origin);
+                  std::min(preallocator_->allocated_bytes(), groups_limit_) - group.origin);
 }
 
 void BufferRing::NoteFill(GroupBuffer* buffer) {
   const uint64_t origin = buffer->group().origin;
-  const uint64_t next = store_->NoteFill(origin + buffer->end());
+  const uint64_t next = preallocator_->NoteFill(origin + buffer->end());
   buffer->SetLimit(std::min(Limit(buffer->group()), next - origin));
 }
 

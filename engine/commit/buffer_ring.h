@@ -11,7 +11,7 @@
 #include "engine/commit/fast_append.h"
 #include "engine/commit/group_buffer.h"
 #include "engine/segments/writable_segment.h"
-#include "engine/store/segment_store.h"
+#include "engine/store/preallocator.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
 #include "seawall/types.h"
@@ -33,8 +33,8 @@ class BufferRing {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `store` and `fast` outlive this. Takes the memory of all buffers.
-  BufferRing(const Options& options, SegmentStore* store, FastAppend* fast);
+  // `preallocator` and `fast` outlive this. Takes the memory of all buffers.
+  BufferRing(const Options& options, Preallocator* preallocator, FastAppend* fast);
 
   // The next group goes to `segment` at `end`; its first record is the one after `last_lsn`.
   // Nothing is in the ring. `with_cursors`: segments have slots for cursors before their groups.
@@ -106,7 +106,7 @@ class BufferRing {
   const Options options_;
   const uint64_t write_unit_;    // writes begin and end at multiples of this
   const uint64_t groups_limit_;  // what comes after it in a segment's file is for the index
-  SegmentStore* const store_;
+  Preallocator* const preallocator_;
   FastAppend* const fast_;
   bool with_cursors_ = false;
 

@@ -7,7 +7,7 @@
 namespace seawall {
 
 Lsn CursorHolds::HoldAll(std::string_view name) {
-  return store_->HoldFirst(HoldKind::kCursor, std::string(name));
+  return retention_->HoldFirst(HoldKind::kCursor, std::string(name));
 }
 
 void CursorHolds::Update(const CursorSet& cursors) {
@@ -16,16 +16,16 @@ void CursorHolds::Update(const CursorSet& cursors) {
   auto before = held_.begin();
   for (const CursorPosition& hold : holds) {
     for (; before != held_.end() && before->name < hold.name; ++before) {
-      store_->ReleaseHold(HoldKind::kCursor, before->name);
+      retention_->ReleaseHold(HoldKind::kCursor, before->name);
     }
     const bool known = before != held_.end() && before->name == hold.name;
     // Never below what is kept: it was held there until now, or a truncation ends there.
     if (!known || before->lsn != hold.lsn) {
-      (void)store_->SetHold(HoldKind::kCursor, hold.name, hold.lsn);
+      (void)retention_->SetHold(HoldKind::kCursor, hold.name, hold.lsn);
     }
     if (known) ++before;
   }
-  for (; before != held_.end(); ++before) store_->ReleaseHold(HoldKind::kCursor, before->name);
+  for (; before != held_.end(); ++before) retention_->ReleaseHold(HoldKind::kCursor, before->name);
   held_ = std::move(holds);
 }
 

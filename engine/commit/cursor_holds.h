@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/commit/cursor_set.h"
-#include "engine/store/segment_store.h"
+#include "engine/store/retention.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -19,8 +19,8 @@ namespace seawall {
 // cursor, but for those that HoldAll() took since the last Update().
 class CursorHolds {
  public:
-  // `store` outlives this.
-  explicit CursorHolds(SegmentStore* store) : store_(store) {}
+  // `retention` outlives this.
+  explicit CursorHolds(Retention* retention) : retention_(retention) {}
 
   // Holds for a new cursor all that the log has, and returns the first record of that.
   Lsn HoldAll(std::string_view name);
@@ -28,7 +28,7 @@ class CursorHolds {
   void Update(const CursorSet& cursors);
 
  private:
-  SegmentStore* const store_;
+  Retention* const retention_;
   std::vector<CursorPosition> held_;  // names ascending
 };
 

@@ -70,7 +70,7 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
     return absl::OkStatus();
   }
   // The store can do nothing before a buffer is drained; this thread may be the one to do that.
-  if (lacking == Room::kNoNextSegment && leading_ && store_->AwaitsBegin()) {
+  if (lacking == Room::kNoNextSegment && leading_ && store_->preallocator().AwaitsBegin()) {
     ++rollover_waits_;
     const Clock::time_point began = Clock::now();
     AwaitDrain();
@@ -86,8 +86,9 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
 absl::Status GroupCommit::AwaitStore(Room lacking, uint64_t bytes, uint64_t file_end) {
   const uint64_t generation = ring_.generation();
   mutex_.Unlock();  // the store's thread needs it to report a failure
-  absl::Status status = lacking == Room::kFileFull ? store_->WaitForSpace(generation, file_end)
-                                                   : store_->WaitForSpare(generation);
+  absl::Status status = lacking == Room::kFileFull
+                            ? store_->preallocator().WaitForSpace(generation, file_end)
+                            : store_->preallocator().WaitForSpare(generation);
   mutex_.Lock();
   absl::Status latched = StatusLocked();
   if (!latched.ok()) return latched;

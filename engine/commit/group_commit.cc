@@ -22,9 +22,9 @@ GroupCommit::GroupCommit(const Options& options, SegmentStore* store, Watermarks
       store_(store),
       marks_(marks),
       events_(events),
-      ring_(options, store, &fast_),
-      io_(options, store, marks, events),
-      cursor_holds_(store) {}
+      ring_(options, &store->preallocator(), &fast_),
+      io_(options, &store->preallocator(), marks, events),
+      cursor_holds_(&store->retention()) {}
 
 GroupCommit::~GroupCommit() { (void)Close(); }
 
@@ -203,7 +203,7 @@ bool GroupCommit::Sync() {
 void GroupCommit::Advance(Lsn written, bool durable) {
   const bool entered = io_.Advance(written, durable, cursors_.durable_sequence());
   if (!durable) return;
-  if (entered) store_->NoteDurable();
+  if (entered) store_->preallocator().NoteDurable();
   if (flush_at_ == Clock::time_point::max()) return;
   flush_at_ = ring_.empty() ? Clock::time_point::max() : ring_.FlushTimeOf(*ring_.front());
 }
@@ -384,7 +384,7 @@ absl::Status GroupCommit::TruncateStore(Lsn lsn, bool reset) {
   if (with_cursors) table = cursors_.TakeCut(lsn, reset);
   const CursorTable* const cursors = with_cursors ? &table : nullptr;
   mutex_.Unlock();
-  absl::StatusOr<SegmentStore::Truncated> cut =
+  absl::StatusOr<FreshSegment> cut =
       reset ? store_->Reset(lsn + 1, cursors) : store_->TruncateAfter(lsn, cursors);
   mutex_.Lock();
   if (!cut.ok()) return cut.status();

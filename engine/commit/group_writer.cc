@@ -18,10 +18,10 @@ constexpr uint64_t kUnreadBytes = uint64_t{16} << 20;
 
 }  // namespace
 
-GroupWriter::GroupWriter(const Options& options, SegmentStore* store, Watermarks* marks)
+GroupWriter::GroupWriter(const Options& options, Preallocator* preallocator, Watermarks* marks)
     : options_(options),
       unit_(WriteUnit(options)),
-      store_(store),
+      preallocator_(preallocator),
       marks_(marks),
       tail_block_(kBlockBytes) {}
 
@@ -56,8 +56,8 @@ absl::Status GroupWriter::Write(GroupBuffer* buffer, Lsn durable_lsn, const Curs
   io_ended_ = std::chrono::steady_clock::now();
   if (!status.ok()) return status;
   if (group.begins_segment) {
-    store_->Begin(*segment_, std::move(predecessor), predecessor_end,
-                  segment_->header.predecessor_digest);
+    preallocator_->Begin(*segment_, std::move(predecessor), predecessor_end,
+                         segment_->header.predecessor_digest);
   }
   end_ = group.origin + end;
   bytes_written_ += write_end;

@@ -14,7 +14,7 @@
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
 #include "engine/segments/writable_segment.h"
-#include "engine/store/segment_store.h"
+#include "engine/store/preallocator.h"
 #include "engine/store/watermarks.h"
 #include "seawall/options.h"
 #include "seawall/types.h"
@@ -29,8 +29,8 @@ inline uint64_t WriteUnit(const Options& options) {
 // Belongs to the leader: one thread at a time, and what it did happens before what the next does.
 class GroupWriter {
  public:
-  // `store` and `marks` outlive this. Of the watermarks it takes only NoteTailRead()'s hint.
-  GroupWriter(const Options& options, SegmentStore* store, Watermarks* marks);
+  // `preallocator` and `marks` outlive this. Of the watermarks it takes only NoteTailRead()'s hint.
+  GroupWriter(const Options& options, Preallocator* preallocator, Watermarks* marks);
 
   // The next group goes to `segment`, where those until now end at `end`, a multiple of the block
   // size, and have this digest.
@@ -64,7 +64,7 @@ class GroupWriter {
 
   const Options options_;
   const uint64_t unit_;
-  SegmentStore* const store_;
+  Preallocator* const preallocator_;
   Watermarks* const marks_;
   std::shared_ptr<WritableSegment> segment_;
   uint64_t end_ = 0;

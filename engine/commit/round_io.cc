@@ -3,11 +3,11 @@
 
 namespace seawall {
 
-RoundIo::RoundIo(const Options& options, SegmentStore* store, Watermarks* marks,
+RoundIo::RoundIo(const Options& options, Preallocator* preallocator, Watermarks* marks,
                  EventDispatcher* events)
     : writes_are_durable_(WritesAreDurable(options)),
       marks_(marks),
-      writer_(options, store, marks),
+      writer_(options, preallocator, marks),
       meter_(options, events) {}
 
 absl::Status RoundIo::Write(Mutex* mutex, GroupBuffer* buffer, const CursorTable* cursors,

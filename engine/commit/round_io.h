@@ -30,8 +30,9 @@ class RoundIo {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `store`, `marks` and `events` outlive this; `events` may be nullptr.
-  RoundIo(const Options& options, SegmentStore* store, Watermarks* marks, EventDispatcher* events);
+  // `preallocator`, `marks` and `events` outlive this; `events` may be nullptr.
+  RoundIo(const Options& options, Preallocator* preallocator, Watermarks* marks,
+          EventDispatcher* events);
 
   // The next group goes to `segment`, where those until now end at `end` and have this digest.
   void GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, uint64_t digest) {

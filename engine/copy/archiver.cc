@@ -74,9 +74,10 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
     // The tail was there before its archiving: this word came from a later state of the log than
     // the files did, and proves nothing either.
     archived_ = 0;
-    return store_->SetHold(HoldKind::kArchive, kHoldName, log.segments.front().base_lsn);
+    return store_->retention().SetHold(HoldKind::kArchive, kHoldName,
+                                       log.segments.front().base_lsn);
   }
-  return store_->SetHold(HoldKind::kArchive, kHoldName, log.segments[next].base_lsn);
+  return store_->retention().SetHold(HoldKind::kArchive, kHoldName, log.segments[next].base_lsn);
 }
 
 void Archiver::Start() {
@@ -108,7 +109,7 @@ void Archiver::Run() {
       archived_ = segment->generation;
       pause = first_pause;
       // By the generation: a truncation or Reset may have given its last LSN to another segment.
-      store_->HoldBehind(HoldKind::kArchive, kHoldName, archived_);
+      store_->retention().HoldAfter(HoldKind::kArchive, kHoldName, archived_);
       MutexLock lock(&mutex_);
       ++archived_segments_;
       continue;

@@ -48,9 +48,9 @@ class DirectoryLock {
 class BackupHold {
  public:
   BackupHold(SegmentStore* store, std::string name) : store_(store), name_(std::move(name)) {
-    (void)store_->HoldFirst(HoldKind::kBackup, name_);
+    (void)store_->retention().HoldFirst(HoldKind::kBackup, name_);
   }
-  ~BackupHold() { store_->ReleaseHold(HoldKind::kBackup, name_); }
+  ~BackupHold() { store_->retention().ReleaseHold(HoldKind::kBackup, name_); }
   BackupHold(const BackupHold&) = delete;
   BackupHold& operator=(const BackupHold&) = delete;
 
@@ -199,7 +199,7 @@ class LogImpl final : public Log {
                                                 durable_lsn() + 1,
                                                 ", one above the last durable one"));
     }
-    return Latched(store_.TrimBefore(lsn));
+    return Latched(store_.retention().TrimBefore(lsn));
   }
 
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
@@ -239,7 +239,7 @@ class LogImpl final : public Log {
     const BackupHold hold(&store_, absl::StrCat(destination, " ", ++backups_));
     // What a clone shares with its original is written elsewhere when the original is written
     // again, for which there may be no space.
-    store_.StopRecycling();
+    store_.retention().StopRecycling();
     return BackupUpTo(store_.directory(), destination, options, to_lsn);
   }
 
@@ -258,7 +258,7 @@ class LogImpl final : public Log {
     return close_status_;
   }
 
-  RetentionReport retention_report() override { return store_.retention_report(); }
+  RetentionReport retention_report() override { return store_.retention().retention_report(); }
 
   Stats stats() const override {
     Stats stats = commit_.stats();

@@ -8,8 +8,8 @@
 
 namespace seawall {
 
-// Unix time in microseconds, for ages: the wall clock when this was made, and from then on as far as
-// the monotonic clock went. Thread-safe.
+// Unix time in microseconds, for ages: the wall clock when this was made, and from then on as far
+// as the monotonic clock went. Thread-safe.
 class AgeClock {
  public:
   using Steady = std::chrono::steady_clock;

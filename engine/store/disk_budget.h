@@ -17,9 +17,9 @@ inline constexpr uint64_t kOtherFilesBytes = uint64_t{48} << 10;
 // block boundary, room for cursors.
 inline constexpr uint64_t kCopySlackBytes = uint64_t{16} << 10;
 
-// The bytes that files take, against the cap. Invariant: while the log is open, used() is the sum of
-// what its segments, its preallocated segments and the files in Trash take, plus what was taken for
-// files that are being made longer. Not thread-safe: the store's mutex guards it.
+// The bytes that files take, against the cap. Invariant: while the log is open, used() is the sum
+// of what its segments, its preallocated segments and the files in Trash take, plus what was taken
+// for files that are being made longer. Not thread-safe: the store's mutex guards it.
 class DiskBudget {
  public:
   explicit DiskBudget(const Options& options);

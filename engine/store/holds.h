@@ -13,15 +13,16 @@
 
 namespace seawall {
 
-// Not thread-safe: the store's mutex guards it. Nothing of it is on disk: whoever needs a hold after
-// the log was opened again (a cursor, an archive) takes it again, before SegmentStore::Start().
+// Not thread-safe: the store's mutex guards it. Nothing of it is on disk: whoever needs a hold
+// after the log was opened again (a cursor, an archive) takes it again, before
+// SegmentStore::Start().
 class Holds {
  public:
   // Above every LSN.
   static constexpr Lsn kNone = ~Lsn{0};
 
-  // Takes or moves the hold of this kind and name: nothing at or above `lsn` may be trimmed. Returns
-  // where it was, kNone for nowhere.
+  // Takes or moves the hold of this kind and name: nothing at or above `lsn` may be trimmed.
+  // Returns where it was, kNone for nowhere.
   Lsn Set(HoldKind kind, const std::string& name, Lsn lsn);
   // Returns where it was; kNone if there was none, which is no error.
   Lsn Release(HoldKind kind, const std::string& name);

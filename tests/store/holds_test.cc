@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What holds a log's front: TrimBefore() and the thread give up nothing at or above a hold, and the
 // thread what a hold lets go.
+#include "engine/store/holds.h"
+
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -9,7 +11,6 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "engine/store/holds.h"
 #include "gtest/gtest.h"
 #include "tests/store/store_test_util.h"
 #include "tests/support/forwarding_file_system.h"
@@ -73,58 +74,59 @@ TEST_F(HoldTest, TrimStopsAtTheLowestHoldAndTheThreadGoesOn) {
   const Lsn low = store().Locate(1)->last_lsn + 2;
   const Lsn high = store().Locate(low)->last_lsn + 2;
   const std::string second = store().Locate(low)->path;
-  ASSERT_OK(store().SetHold(HoldKind::kCursor, "slow", low));
-  ASSERT_OK(store().SetHold(HoldKind::kArchive, "", high));
+  ASSERT_OK(store().retention().SetHold(HoldKind::kCursor, "slow", low));
+  ASSERT_OK(store().retention().SetHold(HoldKind::kArchive, "", high));
   const Lsn base_of_low = BaseOf(low), base_of_high = BaseOf(high);
-  ASSERT_OK(store().TrimBefore(last_));
+  ASSERT_OK(store().retention().TrimBefore(last_));
   EXPECT_EQ(store().first_lsn(), base_of_low);
   watch_.AwaitGone(first);
-  EXPECT_OK(store().SetHold(HoldKind::kCursor, "slow", low + 1));
+  EXPECT_OK(store().retention().SetHold(HoldKind::kCursor, "slow", low + 1));
   EXPECT_EQ(store().first_lsn(), base_of_low) << "a step within the segment";
-  EXPECT_OK(store().SetHold(HoldKind::kCursor, "slow", last_));
+  EXPECT_OK(store().retention().SetHold(HoldKind::kCursor, "slow", last_));
   watch_.AwaitGone(second);
   EXPECT_EQ(store().first_lsn(), base_of_high) << "the other hold";
   const std::string third = store().Locate(high)->path;
-  store().ReleaseHold(HoldKind::kArchive, "");
+  store().retention().ReleaseHold(HoldKind::kArchive, "");
   watch_.AwaitGone(third);
-  store().ReleaseHold(HoldKind::kCursor, "slow");
-  EXPECT_TRUE(store().holds().empty());
+  store().retention().ReleaseHold(HoldKind::kCursor, "slow");
+  EXPECT_TRUE(store().retention().holds().empty());
 }
 
 TEST_F(HoldTest, NothingIsGivenUpThatNobodyAskedToTrim) {
-  ASSERT_OK(store().SetHold(HoldKind::kCursor, "c", 1));
+  ASSERT_OK(store().retention().SetHold(HoldKind::kCursor, "c", 1));
   const Lsn wish = store().Locate(1)->last_lsn + 1;
-  ASSERT_OK(store().TrimBefore(wish));
+  ASSERT_OK(store().retention().TrimBefore(wish));
   EXPECT_EQ(store().first_lsn(), 1u);
   const std::string first = store().Locate(1)->path;
-  store().ReleaseHold(HoldKind::kCursor, "c");
+  store().retention().ReleaseHold(HoldKind::kCursor, "c");
   watch_.AwaitGone(first);
   EXPECT_EQ(store().first_lsn(), wish);
 }
 
 TEST_F(HoldTest, WhatIsGoneCannotBeHeld) {
   const Lsn low = store().Locate(1)->last_lsn + 1;
-  ASSERT_OK(store().SetHold(HoldKind::kCursor, "c", low));
-  ASSERT_OK(store().TrimBefore(last_));
-  EXPECT_TRUE(Fails(store().SetHold(HoldKind::kBackup, "b", low - 1), absl::StatusCode::kOutOfRange,
+  ASSERT_OK(store().retention().SetHold(HoldKind::kCursor, "c", low));
+  ASSERT_OK(store().retention().TrimBefore(last_));
+  EXPECT_TRUE(Fails(store().retention().SetHold(HoldKind::kBackup, "b", low - 1),
+                    absl::StatusCode::kOutOfRange,
                     {"backup \"b\"", absl::StrCat("begins at record ", low)}));
-  EXPECT_TRUE(Fails(store().SetHold(HoldKind::kCursor, "c", low - 1), absl::StatusCode::kOutOfRange,
-                    {absl::StrCat("begins at record ", low)}));
-  ASSERT_EQ(store().holds().size(), 1u);
-  EXPECT_EQ(store().holds()[0].lsn, low) << "a refused move changes nothing";
+  EXPECT_TRUE(Fails(store().retention().SetHold(HoldKind::kCursor, "c", low - 1),
+                    absl::StatusCode::kOutOfRange, {absl::StrCat("begins at record ", low)}));
+  ASSERT_EQ(store().retention().holds().size(), 1u);
+  EXPECT_EQ(store().retention().holds()[0].lsn, low) << "a refused move changes nothing";
 }
 
 TEST_F(HoldTest, ATruncationTakesHoldsAndWishesBackToItsEnd) {
-  ASSERT_OK(store().SetHold(HoldKind::kCursor, "c", last_ + 1));
-  ASSERT_OK(store().SetHold(HoldKind::kOther, "o", 1));
-  ASSERT_OK(store().TrimBefore(last_));
+  ASSERT_OK(store().retention().SetHold(HoldKind::kCursor, "c", last_ + 1));
+  ASSERT_OK(store().retention().SetHold(HoldKind::kOther, "o", 1));
+  ASSERT_OK(store().retention().TrimBefore(last_));
   const Lsn cut = store().Locate(1)->last_lsn + 1;
   const std::string first = store().Locate(1)->path;
   ASSERT_OK(log_->TruncateAfter(cut));
-  EXPECT_EQ(store().holds()[0].lsn, cut + 1);
+  EXPECT_EQ(store().retention().holds()[0].lsn, cut + 1);
   last_ = log_->FillSegments(6, kRecordBytes);
-  store().ReleaseHold(HoldKind::kCursor, "c");
-  store().ReleaseHold(HoldKind::kOther, "o");
+  store().retention().ReleaseHold(HoldKind::kCursor, "c");
+  store().retention().ReleaseHold(HoldKind::kOther, "o");
   watch_.AwaitGone(first);
   EXPECT_LE(store().first_lsn(), cut + 1) << "the wish was for the records that were cut";
 }
@@ -144,7 +146,7 @@ TEST(HoldMovedTest, ATrimThatWaitsForASyncGoesOnWithIt) {
     ASSERT_OK(log.WaitWritten(last));
   }
   const std::string first = log.store.Locate(1)->path;
-  ASSERT_OK(log.store.TrimBefore(last));
+  ASSERT_OK(log.store.retention().TrimBefore(last));
   EXPECT_EQ(log.store.first_lsn(), 1u);
   ASSERT_OK(log.WaitDurable(last));
   watch.AwaitGone(first);
@@ -162,9 +164,10 @@ TEST(HoldMovedTest, WhileTheFirstSegmentIsBeingGivenUp) {
   const Lsn second = log.store.Locate(1)->last_lsn + 1;
   const Lsn third = log.store.Locate(second)->last_lsn + 1;
   const std::string path = log.store.Locate(second)->path;
-  ASSERT_OK(log.store.SetHold(HoldKind::kCursor, "c", second));
-  std::thread trimmer = gate.RunIntoSync([&] { EXPECT_OK(log.store.TrimBefore(last)); });
-  EXPECT_OK(log.store.SetHold(HoldKind::kCursor, "c", third));
+  ASSERT_OK(log.store.retention().SetHold(HoldKind::kCursor, "c", second));
+  std::thread trimmer =
+      gate.RunIntoSync([&] { EXPECT_OK(log.store.retention().TrimBefore(last)); });
+  EXPECT_OK(log.store.retention().SetHold(HoldKind::kCursor, "c", third));
   gate.LetGo();
   trimmer.join();
   watch.AwaitGone(path);

@@ -196,17 +196,17 @@ TEST(RetentionTest, AHoldIsStrongerThanRetention) {
   Options options = SmallOptions();
   options.retain_bytes = 1;
   StoreUnderTest log(&watch, dir.path(), options);
-  ASSERT_OK(log.store.SetHold(HoldKind::kCursor, "mailer", 1));
-  ASSERT_OK(log.store.SetHold(HoldKind::kArchive, "", 2));
+  ASSERT_OK(log.store.retention().SetHold(HoldKind::kCursor, "mailer", 1));
+  ASSERT_OK(log.store.retention().SetHold(HoldKind::kArchive, "", 2));
   ASSERT_GT(log.FillSegments(5, 3000), 0u);
-  const RetentionReport report = Settled(&log.store);
+  const RetentionReport report = Settled(&log.store.retention());
   EXPECT_EQ(report.first_lsn, 1u);
   EXPECT_EQ(report.segments[0].why, KeptBecause::kHeld);
   EXPECT_EQ(report.segments[0].text,
             "held by cursor \"mailer\" from record 1, archive from record 2");
   EXPECT_EQ(report.holds.size(), 2u);
-  log.store.ReleaseHold(HoldKind::kCursor, "mailer");
-  log.store.ReleaseHold(HoldKind::kArchive, "");
+  log.store.retention().ReleaseHold(HoldKind::kCursor, "mailer");
+  log.store.retention().ReleaseHold(HoldKind::kArchive, "");
   watch.AwaitGone(PathOf(dir.path(), 1));
   EXPECT_GT(log.store.first_lsn(), 1u);
 }

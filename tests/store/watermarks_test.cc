@@ -81,9 +81,9 @@ TEST(WatermarksTest, ATruncationMovesThemBeforeAnybodyWritesControl) {
   ASSERT_GT(last, 4u);
   const Lsn kept = last - 2;
   // The store alone: the group commit does not know of it yet, as if its thread were held up.
-  absl::StatusOr<SegmentStore::Truncated> cut = log.store.TruncateAfter(kept, nullptr);
+  absl::StatusOr<FreshSegment> cut = log.store.TruncateAfter(kept, nullptr);
   ASSERT_OK(cut);
-  ASSERT_OK(log.store.TrimBefore(log.store.Locate(1)->last_lsn + 1));
+  ASSERT_OK(log.store.retention().TrimBefore(log.store.Locate(1)->last_lsn + 1));
   absl::StatusOr<ControlBlock> control = ReadControl(FileSystem::Posix(), dir.path());
   ASSERT_OK(control);
   EXPECT_GT(control->first_generation, 1u) << "the trim has written it";
