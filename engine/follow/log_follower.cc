@@ -154,8 +154,8 @@ absl::Status FollowedLog::Refresh() {
   const WatermarkBlock& block = **read;
   if (block.log_id != log_id_) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path_, ", offset 16: expected log id ", LogIdToString(log_id_), ", found ",
-                     LogIdToString(block.log_id), ": another log stands in its place"));
+        absl::StrCat(path_, ", offset ", kLogIdOffset, ": expected log id ", LogIdToString(log_id_),
+                     ", found ", LogIdToString(block.log_id), ": another log stands in its place"));
   }
   absl::Status status = NoteCuts(block);
   if (!status.ok()) return status;
@@ -238,7 +238,7 @@ absl::Status FollowedLog::GoOnTo(const WatermarkBlock& block) {
           absl::StrCat("expected the header of segment ", generation, ", begun, found none"));
     }
     if (file->header.predecessor_generation >= generation) {
-      return DamageStatus(file->path, 72,
+      return DamageStatus(file->path, kPredecessorGenerationOffset,
                           absl::StrCat("expected a predecessor below ", generation, ", found ",
                                        file->header.predecessor_generation));
     }

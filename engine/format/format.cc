@@ -66,15 +66,15 @@ DecodeResult DecodeHeaderSector(const char* from, SegmentHeader* header, uint32_
   if (GetU32(from + 48) > static_cast<uint32_t>(SegmentState::kBegun)) {
     return DecodeResult::kInvalid;
   }
-  header->log_id = {GetU64(from + 16), GetU64(from + 24)};
-  header->generation = GetU64(from + 32);
-  header->salt = GetU64(from + 40);
+  header->log_id = {GetU64(from + kLogIdOffset), GetU64(from + kLogIdOffset + 8)};
+  header->generation = GetU64(from + kGenerationOffset);
+  header->salt = GetU64(from + kSaltOffset);
   header->state = static_cast<SegmentState>(GetU32(from + 48));
   header->recycled = GetU32(from + 52) != 0;
   header->cursors = (GetU32(from + kFeaturesOffset) & kCursorsFeature) != 0;
-  header->base_lsn = GetU64(from + 56);
+  header->base_lsn = GetU64(from + kBaseLsnOffset);
   header->durable_lsn = GetU64(from + 64);
-  header->predecessor_generation = GetU64(from + 72);
+  header->predecessor_generation = GetU64(from + kPredecessorGenerationOffset);
   header->predecessor_end = GetU64(from + 80);
   header->predecessor_digest = GetU64(from + 88);
   header->created_unix_micros = GetI64(from + 96);
@@ -113,15 +113,15 @@ bool operator==(const SegmentHeader& a, const SegmentHeader& b) {
 
 void EncodeSegmentHeader(const SegmentHeader& header, char* block) {
   std::memset(block, 0, kSegmentHeaderBytes);
-  PutU64(block + 16, header.log_id[0]);
-  PutU64(block + 24, header.log_id[1]);
-  PutU64(block + 32, header.generation);
-  PutU64(block + 40, header.salt);
+  PutU64(block + kLogIdOffset, header.log_id[0]);
+  PutU64(block + kLogIdOffset + 8, header.log_id[1]);
+  PutU64(block + kGenerationOffset, header.generation);
+  PutU64(block + kSaltOffset, header.salt);
   PutU32(block + 48, static_cast<uint32_t>(header.state));
   PutU32(block + 52, header.recycled ? 1 : 0);
-  PutU64(block + 56, header.base_lsn);
+  PutU64(block + kBaseLsnOffset, header.base_lsn);
   PutU64(block + 64, header.durable_lsn);
-  PutU64(block + 72, header.predecessor_generation);
+  PutU64(block + kPredecessorGenerationOffset, header.predecessor_generation);
   PutU64(block + 80, header.predecessor_end);
   PutU64(block + 88, header.predecessor_digest);
   PutU64(block + 96, static_cast<uint64_t>(header.created_unix_micros));
@@ -285,8 +285,8 @@ bool operator==(const ControlBlock& a, const ControlBlock& b) {
 
 void EncodeControlBlock(const ControlBlock& block, char* slot) {
   std::memset(slot, 0, kControlSlotBytes);
-  PutU64(slot + 16, block.log_id[0]);
-  PutU64(slot + 24, block.log_id[1]);
+  PutU64(slot + kLogIdOffset, block.log_id[0]);
+  PutU64(slot + kLogIdOffset + 8, block.log_id[1]);
   PutU64(slot + 32, block.sequence);
   PutU64(slot + 40, block.first_generation);
   PutU64(slot + 48, block.tail_generation);
@@ -311,7 +311,7 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   if (result != DecodeResult::kValid) return result;
   uint32_t entries = GetU32(slot + 68);
   if (entries > kMaxControlEntries) return DecodeResult::kInvalid;
-  block->log_id = {GetU64(slot + 16), GetU64(slot + 24)};
+  block->log_id = {GetU64(slot + kLogIdOffset), GetU64(slot + kLogIdOffset + 8)};
   block->sequence = GetU64(slot + 32);
   block->first_generation = GetU64(slot + 40);
   block->tail_generation = GetU64(slot + 48);
@@ -332,8 +332,8 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
 }
 
 void EncodeWatermark(const WatermarkBlock& block, char* to) {
-  PutU64(to + 16, block.log_id[0]);
-  PutU64(to + 24, block.log_id[1]);
+  PutU64(to + kLogIdOffset, block.log_id[0]);
+  PutU64(to + kLogIdOffset + 8, block.log_id[1]);
   PutU64(to + 32, block.sequence);
   PutU64(to + 40, block.generation);
   PutU64(to + 48, block.end);
@@ -347,7 +347,7 @@ void EncodeWatermark(const WatermarkBlock& block, char* to) {
 DecodeResult DecodeWatermark(const char* from, WatermarkBlock* block, uint32_t* found_version) {
   const DecodeResult result = CheckSector(from, kWatermarkMagic, kWatermarkBytes, 0, found_version);
   if (result != DecodeResult::kValid) return result;
-  block->log_id = {GetU64(from + 16), GetU64(from + 24)};
+  block->log_id = {GetU64(from + kLogIdOffset), GetU64(from + kLogIdOffset + 8)};
   block->sequence = GetU64(from + 32);
   block->generation = GetU64(from + 40);
   block->end = GetU64(from + 48);

@@ -36,6 +36,13 @@ inline constexpr uint64_t kMaxNumber = uint64_t{1} << 53;
 using LogId = std::array<uint64_t, 2>;
 std::string LogIdToString(const LogId& id);
 
+// Where a field is in its sector: what an error text calls the offset of what is wrong.
+inline constexpr uint64_t kLogIdOffset = 16;       // of segment headers, CONTROL and WATERMARK
+inline constexpr uint64_t kGenerationOffset = 32;  // this and the next ones: of segment headers
+inline constexpr uint64_t kSaltOffset = 40;
+inline constexpr uint64_t kBaseLsnOffset = 56;
+inline constexpr uint64_t kPredecessorGenerationOffset = 72;
+
 // ---- Segment header: one block, twice in it (first and last sector).
 
 enum class SegmentState : uint32_t {

@@ -142,7 +142,7 @@ absl::StatusOr<SegmentEntry> PredecessorOf(const SegmentHeader& next, const Segm
                                      " bytes of groups, found the end of the file"));
   }
   if (file.header.base_lsn >= next.base_lsn || file.generation >= next.generation) {
-    return DamageStatus(file.path, 56,
+    return DamageStatus(file.path, kBaseLsnOffset,
                         absl::StrCat("expected a first record below ", next.base_lsn, ", found ",
                                      file.header.base_lsn));
   }

@@ -106,7 +106,7 @@ absl::Status CheckEntry(const SegmentFile& file, const ControlBlock& control) {
   }
   if ((file.kind == FileKind::kSpare || file.kind == FileKind::kBegun) &&
       file.header.salt != entry->salt) {
-    return DamageStatus(file.path, 40,
+    return DamageStatus(file.path, kSaltOffset,
                         absl::StrCat("expected salt ", entry->salt, ", found ", file.header.salt,
                                      ": another file stands in this segment's place"));
   }
@@ -121,13 +121,13 @@ absl::Status MissingSegment(const std::string& directory, uint64_t generation,
 }
 
 absl::Status ForeignSegment(const SegmentFile& file, const LogId& log_id) {
-  return absl::DataLossError(
-      absl::StrCat(file.path, ", offset 16: expected log id ", LogIdToString(log_id), ", found ",
-                   LogIdToString(file.header.log_id), ": a segment of another log"));
+  return absl::DataLossError(absl::StrCat(
+      file.path, ", offset ", kLogIdOffset, ": expected log id ", LogIdToString(log_id), ", found ",
+      LogIdToString(file.header.log_id), ": a segment of another log"));
 }
 
 absl::Status MislabelledSegment(const SegmentFile& file) {
-  return DamageStatus(file.path, 32,
+  return DamageStatus(file.path, kGenerationOffset,
                       absl::StrCat("expected the header of generation ", file.generation,
                                    ", found that of generation ", file.header.generation));
 }
