@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The readers of seawall/reader.h: of an open log, and of a directory that is only read.
+// The reader of seawall/reader.h, over whatever says where records are: an open log, a directory
+// that is only read (read_only.h), a log that is followed, a copy.
 #ifndef SEAWALL_ENGINE_READ_LOG_READER_H_
 #define SEAWALL_ENGINE_READ_LOG_READER_H_
 
@@ -63,9 +64,6 @@ std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn f
                                         ReadFailure failure = nullptr,
                                         std::unique_ptr<ReadWatch> watch = nullptr,
                                         EntryLookup lookup = nullptr, ScanMemory* memory = nullptr);
-
-// For segments of a log that another process may be writing: OutOfRange if that has given one up.
-ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory);
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

@@ -11,6 +11,7 @@
 #include "engine/base/run_on_threads.h"
 #include "engine/format/format.h"
 #include "engine/read/log_reader.h"
+#include "engine/read/read_only.h"
 #include "engine/recovery/recovery_plan.h"
 
 namespace seawall {
