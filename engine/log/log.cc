@@ -18,6 +18,7 @@
 #include "engine/copy/backup.h"
 #include "engine/follow/commit_watch.h"
 #include "engine/follow/watermark_file.h"
+#include "engine/follow/watermark_publisher.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/log/log_cursor.h"
