@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "seawall/log.h"
 
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <new>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "engine/commit/commit_cursors.h"
 #include "engine/commit/group_commit.h"
 #include "engine/copy/archiver.h"
@@ -20,30 +16,18 @@
 #include "engine/follow/watermark_file.h"
 #include "engine/follow/watermark_publisher.h"
 #include "engine/format/file_names.h"
+#include "engine/format/format.h"
 #include "engine/io/file_io.h"
 #include "engine/log/log_cursor.h"
+#include "engine/log/log_directory.h"
+#include "engine/log/log_reads.h"
 #include "engine/metrics/event_dispatcher.h"
-#include "engine/read/log_reader.h"
-#include "engine/read/random_read.h"
 #include "engine/recovery/recovery.h"
 #include "engine/store/segment_store.h"
 #include "engine/store/watermarks.h"
 
 namespace seawall {
 namespace {
-
-// The lock of LOCK, as long as this lives. Closing the file would not do: a child process that was
-// forked meanwhile has the same open file, and the lock with it.
-class DirectoryLock {
- public:
-  explicit DirectoryLock(std::unique_ptr<File> file) : file_(std::move(file)) {}
-  ~DirectoryLock() { (void)file_->Unlock(); }
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  const std::unique_ptr<File> file_;
-};
 
 // A backup's hold. What its caller gave it to call may throw.
 class BackupHold {
@@ -71,6 +55,7 @@ class LogImpl final : public Log {
         archiver_(fs, directory, options, &store_),
         commit_(options, &store_, &marks_, &events_),
         cursors_(&commit_, &marks_),
+        reads_(fs, &marks_, &store_),
         watermark_(fs, directory, &marks_) {}
 
   ~LogImpl() override { (void)Close(); }
@@ -172,24 +157,13 @@ class LogImpl final : public Log {
   Lsn durable_lsn() const override { return marks_.durable_lsn(); }
 
   absl::StatusOr<std::string> Read(Lsn lsn) override {
-    absl::StatusOr<std::string> payload = ReadIndexed(lsn);
-    if (payload.ok()) return payload;
-    // It tells what is wrong: with the call, with the record, or with the index only.
-    absl::StatusOr<std::unique_ptr<Reader>> reader = ReaderFrom(lsn, ReadLimit::kWritten, 0);
-    if (!reader.ok()) return reader.status();
-    Record record;
-    if ((*reader)->Next(&record)) return std::string(record.payload);
-    absl::Status status = (*reader)->status();
-    // A trim came between the look at the range and the look for the segment.
-    const Lsn first = first_lsn();
-    if (absl::IsOutOfRange(status) && lsn < first) return Trimmed(lsn, first, written_lsn());
-    return status.ok() ? absl::OutOfRangeError(
-                             absl::StrCat("read record ", lsn, ": it was cut off meanwhile"))
-                       : status;
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    return reads_.Read(lsn);
   }
 
   absl::StatusOr<std::unique_ptr<Reader>> NewReader(Lsn from, ReadLimit limit) override {
-    return ReaderFrom(from, limit, 1);
+    if (closed_) return absl::FailedPreconditionError("the log is closed");
+    return reads_.NewReader(from, limit);
   }
 
   absl::Status TrimBefore(Lsn lsn) override {
@@ -284,81 +258,6 @@ class LogImpl final : public Log {
     return lsn;
   }
 
-  static absl::Status Trimmed(Lsn lsn, Lsn first, Lsn last) {
-    return absl::NotFoundError(absl::StrCat("read record ", lsn, ": the log holds ", first, " to ",
-                                            last, ", what is below was trimmed"));
-  }
-
-  std::optional<IndexEntry> FindEntry(const SegmentRef& segment, Lsn lsn) {
-    absl::StatusOr<CachedSegment> cached = store_.cache()->Get(segment);
-    if (!cached.ok()) return std::nullopt;
-    return cached->index->FindGroup(lsn);
-  }
-
-  absl::StatusOr<std::string> ReadIndexed(Lsn lsn) {
-    if (closed_ || lsn < kFirstLsn) return absl::FailedPreconditionError("");
-    absl::StatusOr<std::optional<ReadRange>> range = Source(ReadLimit::kWritten, lsn)(lsn);
-    if (!range.ok()) return range.status();
-    if (!range->has_value()) return absl::OutOfRangeError("");
-    return ReadRecord(store_.cache(), **range, lsn);
-  }
-
-  // `beyond`: how many LSNs above the last readable one `from` may be.
-  absl::StatusOr<std::unique_ptr<Reader>> ReaderFrom(Lsn from, ReadLimit limit, Lsn beyond) {
-    if (closed_) return absl::FailedPreconditionError("the log is closed");
-    const Lsn first = first_lsn();
-    const Lsn last = limit == ReadLimit::kDurable ? durable_lsn() : written_lsn();
-    if (from < first) return Trimmed(from, first, last);
-    if (from > last + beyond) {
-      return absl::OutOfRangeError(
-          absl::StrCat("read record ", from, ": the log holds ", first, " to ", last));
-    }
-    return NewSourceReader(
-        fs_, Source(limit, from), from, /*failure=*/nullptr,
-        std::make_unique<CommitWatch>(&marks_, LevelOf(limit)),
-        [this](const SegmentRef& segment, File*, Lsn lsn) { return FindEntry(segment, lsn); });
-  }
-
-  static Durability LevelOf(ReadLimit limit) {
-    return limit == ReadLimit::kDurable ? Durability::kDurable : Durability::kWritten;
-  }
-
-  // Keeps apart what a reader was served before a truncation and what was appended after it.
-  ReadSource Source(ReadLimit limit, Lsn from) {
-    return [this, level = LevelOf(limit), served = from - 1, truncations = store_.truncations()](
-               Lsn lsn) mutable -> absl::StatusOr<std::optional<ReadRange>> {
-      const size_t truncations_now = store_.truncations();
-      const Watermark point = marks_.at(level);
-      const Lsn first_cut = store_.FirstCut(truncations);
-      if (served >= first_cut) {
-        return absl::OutOfRangeError(
-            first_cut == 0
-                ? absl::StrCat("read record ", lsn, ": the log was reset, it begins at record ",
-                               store_.first_lsn())
-                : absl::StrCat("read record ", lsn, ": the log was truncated after record ",
-                               first_cut - 1));
-      }
-      if (lsn > point.lsn) return std::nullopt;
-      std::optional<SegmentRef> segment = store_.Locate(lsn);
-      if (!segment.has_value()) {
-        return absl::OutOfRangeError(absl::StrCat("read record ", lsn,
-                                                  ": it was trimmed, the log begins at record ",
-                                                  store_.first_lsn()));
-      }
-      // At a rollover the store is ahead of the watermarks: the segment that they name may be
-      // sealed already, and one that was begun after it is not yet to be read.
-      const bool open = !segment->sealed() && segment->generation == point.generation;
-      if (!open && !segment->sealed()) return std::nullopt;
-      if (store_.truncations() != truncations_now) return std::nullopt;
-      ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
-                      open ? point.end : segment->end};
-      if (open) marks_.NoteTailRead();
-      served = range.last_lsn;
-      truncations = truncations_now;
-      return range;
-    };
-  }
-
   FileSystem* const fs_;
   Options options_;  // as given; with cursors, if the log has them. Constant after Start().
   std::unique_ptr<DirectoryLock> lock_;
@@ -369,44 +268,12 @@ class LogImpl final : public Log {
   Archiver archiver_;
   GroupCommit commit_;
   CommitCursors cursors_;
+  LogReads reads_;
   WatermarkPublisher watermark_;
   std::atomic<uint64_t> backups_{0};  // gives each one's hold a name of its own
   bool closed_ = true;  // before Start(), too; Close() is not called beside other calls
   absl::Status close_status_;
 };
-
-std::string LockHolder(File* lock, const std::string& path) {
-  char text[32] = {};
-  absl::StatusOr<size_t> got = ReadAt(lock, path, 0, sizeof(text) - 1, text);
-  std::string pid = got.ok() ? std::string(absl::StripSuffix(text, "\n")) : std::string();
-  return pid.empty() ? "another process" : absl::StrCat("process ", pid);
-}
-
-// flock(2): one writer at a time; gone with the process, however it ends.
-absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
-                                                        const std::string& directory) {
-  const std::string path = JoinPath(directory, kLockName);
-  OpenOptions open;
-  open.write = true;
-  open.create = true;
-  absl::StatusOr<std::unique_ptr<File>> lock = OpenFile(fs, path, open);
-  if (!lock.ok()) return lock.status();
-  int error;
-  do {
-    error = (*lock)->TryLock();
-  } while (error == EINTR);
-  if (error == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": the log is open in ", LockHolder(lock->get(), path),
-        "; one process at a time may write it, others can read it with Reader::OpenReadOnly"));
-  }
-  if (error != 0) return ErrnoStatus(error, "flock", path);
-  // For people who wonder who has it; nothing depends on it.
-  if ((*lock)->Truncate(0) == 0) {
-    (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
-  }
-  return std::make_unique<DirectoryLock>(std::move(*lock));
-}
 
 // The one place where buffers are taken, and where too little memory is an error and no exception.
 absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::string& directory,
@@ -419,32 +286,6 @@ absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::str
         options.buffer_bytes, " bytes, together ", options.buffer_count * options.buffer_bytes,
         " bytes (buffer_count, buffer_bytes)"));
   }
-}
-
-// Makes the directory, and its name durable. If that fails, the name goes again: the kernel may
-// have marked it clean, so that a later sync of the parent would tell nothing of it.
-absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
-  const int error = fs->MakeDirectory(directory);
-  if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
-  absl::Status status = SyncDirectory(fs, ParentDirectory(directory));
-  // Best effort. What was there before is not ours to remove.
-  if (!status.ok() && error == 0) (void)fs->RemoveDirectory(directory);
-  return status;
-}
-
-// What must hold before anything is touched. True if there is a log already.
-absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
-                                    const Options& options) {
-  FileInfo info;
-  const std::string control = JoinPath(directory, kControlName);
-  int error = fs->Stat(control, &info);
-  if (error == 0) return true;
-  if (error != ENOENT) return ErrnoStatus(error, "stat", control);
-  if (!options.create_if_missing) {
-    return absl::NotFoundError(
-        absl::StrCat("no log in ", directory, ", and create_if_missing is not set"));
-  }
-  return false;
 }
 
 }  // namespace
