@@ -10,15 +10,14 @@
 
 namespace seawall {
 
-BufferRing::BufferRing(const Options& options, Preallocator* preallocator, FastAppend* fast)
+BufferRing::BufferRing(const Options& options, std::vector<GroupBuffer> buffers,
+                       Preallocator* preallocator, FastAppend* fast)
     : options_(options),
       write_unit_(WriteUnit(options)),
       groups_limit_(options.segment_bytes - IndexReserveBytes(options.segment_bytes)),
       preallocator_(preallocator),
       fast_(fast),
-      buffers_(options.buffer_count) {
-  for (GroupBuffer& buffer : buffers_) buffer.Allocate(options.buffer_bytes);
-}
+      buffers_(std::move(buffers)) {}
 
 void BufferRing::GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, Lsn last_lsn) {
   next_offset_ = end;

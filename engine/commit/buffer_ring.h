@@ -33,13 +33,13 @@ class BufferRing {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `preallocator` and `fast` outlive this. Takes the memory of all buffers.
-  BufferRing(const Options& options, Preallocator* preallocator, FastAppend* fast);
+  // `preallocator` and `fast` outlive this. `buffers` are those of AllocateBuffers(options).
+  BufferRing(const Options& options, std::vector<GroupBuffer> buffers, Preallocator* preallocator,
+             FastAppend* fast);
 
   // The next group goes to `segment` at `end`; its first record is the one after `last_lsn`.
-  // Nothing is in the ring. `with_cursors`: segments have slots for cursors before their groups.
+  // Nothing is in the ring.
   void GoOnAt(std::shared_ptr<WritableSegment> segment, uint64_t end, Lsn last_lsn);
-  void SetCursors() { with_cursors_ = true; }
 
   // ---- For appending threads
 
@@ -100,7 +100,7 @@ class BufferRing {
   // store wants to know again.
   void NoteFill(GroupBuffer* buffer);
   uint64_t GroupsBegin() const {
-    return kSegmentHeaderBytes + (with_cursors_ ? kCursorAreaBytes : 0);
+    return kSegmentHeaderBytes + (options_.cursors ? kCursorAreaBytes : 0);
   }
 
   const Options options_;
@@ -108,7 +108,6 @@ class BufferRing {
   const uint64_t groups_limit_;  // what comes after it in a segment's file is for the index
   Preallocator* const preallocator_;
   FastAppend* const fast_;
-  bool with_cursors_ = false;
 
   std::vector<GroupBuffer> buffers_;
   uint64_t opened_ = 0;

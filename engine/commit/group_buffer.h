@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "engine/commit/waiter.h"
 #include "engine/format/format.h"
@@ -191,6 +192,13 @@ class GroupBuffer {
   std::atomic<uint64_t> limit_{0};
   CopyCount copies_;
 };
+
+// The memory of all buffers of a log. Throws std::bad_alloc if the kernel does not give so much.
+inline std::vector<GroupBuffer> AllocateBuffers(const Options& options) {
+  std::vector<GroupBuffer> buffers(options.buffer_count);
+  for (GroupBuffer& buffer : buffers) buffer.Allocate(options.buffer_bytes);
+  return buffers;
+}
 
 }  // namespace seawall
 

@@ -16,13 +16,13 @@ absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"
 
 }  // namespace
 
-GroupCommit::GroupCommit(const Options& options, SegmentStore* store, Watermarks* marks,
-                         EventDispatcher* events)
+GroupCommit::GroupCommit(const Options& options, std::vector<GroupBuffer> buffers,
+                         SegmentStore* store, Watermarks* marks, EventDispatcher* events)
     : options_(options),
       store_(store),
       marks_(marks),
       events_(events),
-      ring_(options, &store->preallocator(), &fast_),
+      ring_(options, std::move(buffers), &store->preallocator(), &fast_),
       io_(options, &store->preallocator(), marks, events),
       cursor_holds_(&store->retention()) {}
 
@@ -405,7 +405,6 @@ absl::Status GroupCommit::TruncateStore(Lsn lsn, bool reset) {
 
 void GroupCommit::StartCursors(CursorTable table) {
   MutexLock lock(&mutex_);
-  ring_.SetCursors();
   cursors_.Start(std::move(table));
   cursor_holds_.Update(cursors_);
 }

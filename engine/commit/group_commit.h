@@ -24,6 +24,7 @@
 #include <memory>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -36,6 +37,7 @@
 #include "engine/commit/cursor_set.h"
 #include "engine/commit/durable_callbacks.h"
 #include "engine/commit/fast_append.h"
+#include "engine/commit/group_buffer.h"
 #include "engine/commit/round_io.h"
 #include "engine/commit/waiter.h"
 #include "engine/metrics/event_dispatcher.h"
@@ -56,9 +58,10 @@ class GroupCommit {
  public:
   using Callback = DurableCallbacks::Callback;
 
-  // `store`, `marks` and `events` outlive this; `events` may be nullptr.
-  GroupCommit(const Options& options, SegmentStore* store, Watermarks* marks,
-              EventDispatcher* events = nullptr);
+  // `buffers` are those of AllocateBuffers(options). `store`, `marks` and `events` outlive this;
+  // `events` may be nullptr.
+  GroupCommit(const Options& options, std::vector<GroupBuffer> buffers, SegmentStore* store,
+              Watermarks* marks, EventDispatcher* events = nullptr);
   ~GroupCommit();
 
   // Appends go to `segment` at `end` from now on, the first one with the LSN after `last_lsn`;

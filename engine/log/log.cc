@@ -6,9 +6,11 @@
 #include <new>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/commit/commit_cursors.h"
+#include "engine/commit/group_buffer.h"
 #include "engine/commit/group_commit.h"
 #include "engine/copy/archiver.h"
 #include "engine/copy/backup.h"
@@ -18,11 +20,13 @@
 #include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
+#include "engine/log/log_config.h"
 #include "engine/log/log_cursor.h"
 #include "engine/log/log_directory.h"
 #include "engine/log/log_reads.h"
 #include "engine/metrics/event_dispatcher.h"
 #include "engine/recovery/recovery.h"
+#include "engine/recovery/recovery_plan.h"
 #include "engine/store/segment_store.h"
 #include "engine/store/watermarks.h"
 
@@ -46,17 +50,16 @@ class BackupHold {
 
 class LogImpl final : public Log {
  public:
-  // Takes memory, and touches no file before Start().
-  LogImpl(FileSystem* fs, const std::string& directory, const Options& options)
-      : fs_(fs),
-        options_(options),
-        events_(directory, options),
-        store_(fs, directory, options, &marks_, &events_),
-        archiver_(fs, directory, options, &store_),
-        commit_(options, &store_, &marks_, &events_),
+  // `buffers` are those of AllocateBuffers(). Touches no file before Start().
+  LogImpl(LogConfig config, std::vector<GroupBuffer> buffers)
+      : config_(std::move(config)),
+        events_(config_.directory, config_.options),
+        store_(config_.fs(), config_.directory, config_.options, &marks_, &events_),
+        archiver_(config_.fs(), config_.directory, config_.options, &store_),
+        commit_(config_.options, std::move(buffers), &store_, &marks_, &events_),
         cursors_(&commit_, &marks_),
-        reads_(fs, &marks_, &store_),
-        watermark_(fs, directory, &marks_) {}
+        reads_(config_.fs(), &marks_, &store_),
+        watermark_(config_.fs(), config_.directory, &marks_) {}
 
   ~LogImpl() override { (void)Close(); }
 
@@ -78,8 +81,7 @@ class LogImpl final : public Log {
       return status;
     }
     try {
-      options_.cursors = recovered.fresh.segment->header.cursors;
-      if (options_.cursors) commit_.StartCursors(recovered.cursors);
+      if (config_.options.cursors) commit_.StartCursors(recovered.cursors);
       events_.Start();
       commit_.Start(recovered.fresh.segment, end, digest, report.last_lsn);
       store_.Start(std::move(recovered), std::move(callbacks));
@@ -101,10 +103,10 @@ class LogImpl final : public Log {
   const RecoveryReport& recovery_report() const override { return report_; }
 
   absl::StatusOr<Lsn> Append(std::string_view record, Durability until) override {
-    if (record.size() > options_.max_record_bytes) {
+    if (record.size() > config_.options.max_record_bytes) {
       return absl::InvalidArgumentError(
           absl::StrCat("append a record of ", record.size(), " bytes: expected at most ",
-                       options_.max_record_bytes, " (max_record_bytes)"));
+                       config_.options.max_record_bytes, " (max_record_bytes)"));
     }
     const Lsn lsn = commit_.TryAppend(record);
     if (lsn != 0) return Reached(lsn, until);
@@ -125,17 +127,18 @@ class LogImpl final : public Log {
     }
     uint64_t bytes = 0;
     for (std::string_view record : records) {
-      if (record.size() > options_.max_record_bytes) {
+      if (record.size() > config_.options.max_record_bytes) {
         return absl::InvalidArgumentError(absl::StrCat(
             "append a batch with a record of ", record.size(), " bytes: expected at most ",
-            options_.max_record_bytes, " (max_record_bytes)"));
+            config_.options.max_record_bytes, " (max_record_bytes)"));
       }
       bytes += EncodedRecordBytes(record.size());
     }
-    if (bytes > options_.MaxBatchBytes()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
-          " for each record: expected at most ", options_.MaxBatchBytes(), " (MaxBatchBytes)"));
+    if (bytes > config_.options.MaxBatchBytes()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("append a batch of ", bytes, " bytes, counting ", kRecordHeaderBytes,
+                       " for each record: expected at most ", config_.options.MaxBatchBytes(),
+                       " (MaxBatchBytes)"));
     }
     absl::StatusOr<LsnRange> range = commit_.Append(records, /*tried=*/false);
     if (!range.ok()) return range;
@@ -203,7 +206,7 @@ class LogImpl final : public Log {
                                       const BackupOptions& wanted) override {
     if (closed_) return absl::FailedPreconditionError("the log is closed");
     BackupOptions options = wanted;
-    options.file_system = fs_;
+    options.file_system = config_.fs();
     const Lsn durable = durable_lsn();
     // Of a log that has no durable record yet 0, while others append.
     const Lsn to_lsn = wanted.to_lsn == 0 ? durable : wanted.to_lsn;
@@ -215,7 +218,7 @@ class LogImpl final : public Log {
     // What a clone shares with its original is written elsewhere when the original is written
     // again, for which there may be no space.
     store_.retention().StopRecycling();
-    return BackupUpTo(store_.directory(), destination, options, to_lsn);
+    return BackupUpTo(config_.directory, destination, options, to_lsn);
   }
 
   absl::Status Close() override {
@@ -258,8 +261,7 @@ class LogImpl final : public Log {
     return lsn;
   }
 
-  FileSystem* const fs_;
-  Options options_;  // as given; with cursors, if the log has them. Constant after Start().
+  const LogConfig config_;
   std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
   EventDispatcher events_;
@@ -275,11 +277,11 @@ class LogImpl final : public Log {
   absl::Status close_status_;
 };
 
-// The one place where buffers are taken, and where too little memory is an error and no exception.
-absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::string& directory,
-                                                  const Options& options) {
+// The one place where too little memory is an error and no exception.
+absl::StatusOr<std::vector<GroupBuffer>> TakeBuffers(const std::string& directory,
+                                                     const Options& options) {
   try {
-    return std::make_unique<LogImpl>(fs, directory, options);
+    return AllocateBuffers(options);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "open the log in ", directory, ": no memory for ", options.buffer_count, " buffers of ",
@@ -288,53 +290,54 @@ absl::StatusOr<std::unique_ptr<LogImpl>> Allocate(FileSystem* fs, const std::str
   }
 }
 
+absl::StatusOr<RecoveredLog> Recover(const LogConfig& config, RecoveryPlan* plan) {
+  absl::StatusOr<RecoveredLog> log =
+      ApplyRecovery(config.fs(), config.directory, config.options, plan);
+  if (config.options.direct_io && absl::IsInvalidArgument(log.status())) {
+    return absl::UnimplementedError(
+        absl::StrCat(log.status().message(), ": the file system of ", config.directory,
+                     " has no O_DIRECT; open the log without direct_io"));
+  }
+  return log;
+}
+
+uint64_t MicrosSince(std::chrono::steady_clock::time_point start) {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                   std::chrono::steady_clock::now() - start)
+                                   .count());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
-                                               const Options& wanted) {
+                                               const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  absl::Status status = wanted.Validate();
+  absl::Status status = options.Validate();
   if (!status.ok()) return status;
-  Options options = wanted;
-  // Direct writes of 512 bytes need a disk with such blocks; 4096 keeps the promise everywhere.
-  if (options.direct_io && options.group_alignment_bytes == 512) {
-    options.group_alignment_bytes = kBlockBytes;
-  }
   if (directory.empty()) return absl::InvalidArgumentError("the log's directory has no name");
   FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
   absl::StatusOr<bool> exists = CheckDirectory(fs, directory, options);
   if (!exists.ok()) return exists.status();
-  absl::StatusOr<std::unique_ptr<LogImpl>> log = Allocate(fs, directory, options);
-  if (!log.ok()) return log.status();
-  if (!*exists) {
-    status = MakeDirectory(fs, directory);
-    if (!status.ok()) return status;
-  }
+  // Without the memory, nothing on disk has changed.
+  absl::StatusOr<std::vector<GroupBuffer>> buffers = TakeBuffers(directory, options);
+  if (!buffers.ok()) return buffers.status();
+
+  if (!*exists) status = MakeDirectory(fs, directory);
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = TakeLock(fs, directory);
   if (!lock.ok()) return lock.status();
   absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
   if (!plan.ok()) return plan.status();
-  if (plan->has_cursors && !options.cursors) {
-    options.cursors = true;  // they take room in each segment
-    status = options.Validate();
-    if (!status.ok()) return status;
-  }
-  absl::StatusOr<RecoveredLog> recovered = ApplyRecovery(fs, directory, options, &*plan);
-  if (!recovered.ok()) {
-    if (options.direct_io && absl::IsInvalidArgument(recovered.status())) {
-      return absl::UnimplementedError(
-          absl::StrCat(recovered.status().message(), ": the file system of ", directory,
-                       " has no O_DIRECT; open the log without direct_io"));
-    }
-    return recovered.status();
-  }
-  plan->report.elapsed_micros =
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                std::chrono::steady_clock::now() - start)
-                                .count());
-  status = (*log)->Start(std::move(*lock), std::move(*recovered), plan->report);
+  absl::StatusOr<LogConfig> config = MakeLogConfig(fs, directory, options, *plan);
+  if (!config.ok()) return config.status();
+
+  auto log = std::make_unique<LogImpl>(*config, *std::move(buffers));
+  absl::StatusOr<RecoveredLog> recovered = Recover(*config, &*plan);
+  if (!recovered.ok()) return recovered.status();
+  plan->report.elapsed_micros = MicrosSince(start);
+  status = log->Start(*std::move(lock), *std::move(recovered), plan->report);
   if (!status.ok()) return status;
-  return std::move(*log);
+  return log;
 }
 
 }  // namespace seawall

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/recovery/recovery.h"
 
+#include <cassert>
 #include <utility>
 
 #include "engine/base/random.h"
@@ -69,12 +70,12 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
     header.base_lsn = kFirstLsn;
   }
   RecoveredLog log;
-  const bool with_cursors = options.cursors || plan->has_cursors;
+  assert(options.cursors || !plan->has_cursors);
   log.cursors = plan->cursors;
-  if (with_cursors) ++log.cursors.sequence;
+  if (options.cursors) ++log.cursors.sequence;
   absl::StatusOr<FreshSegment> fresh =
       PrepareFresh(fs, directory, options, header, source.from < source.to ? &source : nullptr,
-                   with_cursors ? &log.cursors : nullptr);
+                   options.cursors ? &log.cursors : nullptr);
   if (!fresh.ok()) return fresh.status();
   log.fresh = std::move(*fresh);
   absl::Status status = CommitFresh(options, log.fresh);

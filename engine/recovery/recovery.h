@@ -31,8 +31,8 @@ struct RecoveredLog {
 };
 
 // Creates the log, or begins a fresh segment behind what the plan retains; then writes CONTROL and
-// removes the garbage. The directory exists and is locked. Fills in the rest of plan->report, takes
-// plan->segments.
+// removes the garbage. The directory exists and is locked. `options.cursors` is set if the plan has
+// cursors (LogConfig). Fills in the rest of plan->report, takes plan->segments.
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
                                            const Options& options, RecoveryPlan* plan);
 
