@@ -21,7 +21,6 @@
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
 #include "engine/log/log_config.h"
-#include "engine/log/log_cursor.h"
 #include "engine/log/log_directory.h"
 #include "engine/log/log_reads.h"
 #include "engine/metrics/event_dispatcher.h"
@@ -29,9 +28,26 @@
 #include "engine/recovery/recovery_plan.h"
 #include "engine/store/segment_store.h"
 #include "engine/store/watermarks.h"
+#include "seawall/cursor.h"
 
 namespace seawall {
 namespace {
+
+// A name, and the cursors of the log that has it.
+class LogCursor : public Cursor {
+ public:
+  LogCursor(CommitCursors* cursors, std::string name) : cursors_(cursors), name_(std::move(name)) {}
+
+  const std::string& name() const override { return name_; }
+  Lsn position() const override { return cursors_->PositionOf(name_); }
+  absl::Status Advance(Lsn lsn, Durability until) override {
+    return cursors_->Advance(name_, lsn, until);
+  }
+
+ private:
+  CommitCursors* const cursors_;
+  const std::string name_;
+};
 
 // A backup's hold. What its caller gave it to call may throw.
 class BackupHold {
@@ -183,7 +199,7 @@ class LogImpl final : public Log {
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
     absl::Status status = cursors_.Open(name);
     if (!status.ok()) return status;
-    return NewLogCursor(&cursors_, std::string(name));
+    return std::make_unique<LogCursor>(&cursors_, std::string(name));
   }
 
   absl::Status DropCursor(std::string_view name) override { return cursors_.Drop(name); }
