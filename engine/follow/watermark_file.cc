@@ -21,7 +21,7 @@ absl::StatusOr<std::optional<WatermarkBlock>> ReadWatermark(File* file, const st
                                                  kFormatVersion, ", found ", version,
                                                  ": a newer Seawall wrote it"));
   }
-  // Else it is being written just now, or made, or a power loss left it so.
+  // Otherwise it is being written or created just now, or a power loss left it so.
   return result == DecodeResult::kValid ? std::optional<WatermarkBlock>(block) : std::nullopt;
 }
 

@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kUnfollowedInterval(100);
 
-// Those that follow go on counting from the last writer's word, if it is this log's and leaves room
-// to count.
+// Whether to continue the counts of the last writer, which followers have seen: if its watermark is
+// of this log, and leaves room to count.
 bool IsToBeGoneOnWith(const std::optional<WatermarkBlock>& word, const LogId& log_id) {
   return word.has_value() && word->log_id == log_id && word->sequence < kMaxNumber / 2 &&
          word->cuts < kMaxNumber / 2;
@@ -42,7 +42,8 @@ void WatermarkPublisher::Start(const LogId& log_id) {
     if (said.ok() && IsToBeGoneOnWith(*said, log_id)) {
       block_ = **said;
     } else {
-      // How many truncations there were is not known, and those that follow are to know that.
+      // How many truncations there were is not known, and followers must not take one count for the
+      // other.
       block_.cuts = (1 + RandomU64() % (kMaxNumber / 2 / kCutCountStep - 1)) * kCutCountStep;
     }
     block_.log_id = log_id;
@@ -83,7 +84,7 @@ bool WatermarkPublisher::AwaitNews() {
   uint64_t generation, end;
   {
     MutexLock lock(&mutex_);
-    // What could not be published is news.
+    // What could not be published is still news.
     generation = published_ ? block_.generation : 0;
     end = block_.end;
   }
@@ -108,7 +109,7 @@ bool WatermarkPublisher::IsFollowed() {
   MutexLock lock(&mutex_);
   if (file_ == nullptr) return false;
   const int error = file_->TryLock();
-  // The lock itself is of no use. Who follows and meets it asks again.
+  // The lock itself is of no use. A follower that finds it taken tries again.
   if (error == 0) (void)file_->Unlock();
   return error == EWOULDBLOCK;
 }
@@ -129,8 +130,8 @@ bool WatermarkPublisher::Publish(bool announce_cut, Lsn first_cut) {
   published_ = Write().ok();
   if (published_) return true;
   failures_.fetch_add(1, std::memory_order_relaxed);
-  // Were the next word another writer's, it would be silent on it. Without the file, it cannot
-  // know.
+  // The next watermark may be another writer's, which would not mention the truncation. Without the
+  // file, that writer begins a count of its own, and followers notice.
   if (announce_cut) {
     file_.reset();
     (void)fs_->Unlink(path_);
@@ -142,9 +143,9 @@ absl::Status WatermarkPublisher::Write() {
   absl::Status status = WriteOnce();
   FileInfo info;
   if (!status.ok() || fs_->Stat(path_, &info) != ENOENT) return status;
-  // With the log, it is to stay so.
+  // If the log itself was removed, the file is not made again.
   if (fs_->Stat(JoinPath(ParentDirectory(path_), kControlName), &info) != 0) return status;
-  // Somebody deleted it. Those that follow look for its name.
+  // Somebody deleted it. Followers open it by name, so it is made again.
   file_.reset();
   return WriteOnce();
 }

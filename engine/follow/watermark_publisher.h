@@ -19,13 +19,17 @@
 
 namespace seawall {
 
-// Publishes the watermark of an open log. Its thread is a follower of the log like any other
-// (watermark_watch.h): committing threads never touch the file, so a disk that stalls or fails
-// there harms nobody but those that follow. While nobody does (their shared lock on the file
-// tells), it publishes, and wakes up for that, at most ten times a second and only when there is
-// news.
+// Publishes the durable watermark of an open log, so that other processes can follow it.
 //
-// A failure to write is counted, and it tries again, ten times a second: no record depends on it.
+// Its thread follows the log as any reader does (watermark_watch.h): committing threads never touch
+// the file, so a disk that stalls or fails there harms nobody but the followers. Followers hold a
+// shared lock on the file. While there is none, the thread wakes up and publishes at most ten times
+// a second, and only when there is news.
+//
+// A failure to write is counted, and tried again ten times a second: no record depends on it.
+//
+// Thread-safe. mutex_ guards the file and orders publications, so that none is older than the one
+// before it. It is held while the file is written; committing threads never take it.
 class WatermarkPublisher {
  public:
   // `marks` outlives this.
@@ -33,22 +37,23 @@ class WatermarkPublisher {
   ~WatermarkPublisher() { Stop(); }
 
   // Publishes for the first time, and starts the thread. Does nothing on a file system that cannot
-  // be followed. std::system_error if the kernel gives no thread.
+  // be followed. Throws std::system_error if the kernel gives no thread.
   void Start(const LogId& log_id);
-  // A truncation that gives up `first_cut` and all behind it (0: all) is about to be made durable.
-  // If that cannot be written, the file goes, and comes again with the next word.
+  // A truncation that discards `first_cut` and all records after it (0: all records) is about to be
+  // made durable. If this cannot be published, the file is removed, and made again with the next
+  // watermark.
   void AnnounceCut(Lsn first_cut);
   // Publishes for the last time.
   void Stop();
 
-  // What could not be written.
+  // How many watermarks could not be written.
   uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
 
  private:
   void Run();
   // Waits until there is something else to publish; false when it is time to stop.
   bool AwaitNews();
-  // Until the time is over, or it is time to stop.
+  // Sleeps until the time is over, or it is time to stop.
   void Pause(std::chrono::milliseconds time);
   bool IsFollowed() ABSL_LOCKS_EXCLUDED(mutex_);
   // False if it could not be written.
@@ -64,7 +69,6 @@ class WatermarkPublisher {
   std::atomic<uint32_t> stopped_{0};  // what Pause() sleeps on
   std::atomic<uint64_t> failures_{0};
 
-  // Orders publications: each is of a point that is not older than the one before.
   Mutex mutex_;
   bool active_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<File> file_ ABSL_GUARDED_BY(mutex_);

@@ -49,7 +49,7 @@ class LogCursor : public Cursor {
   const std::string name_;
 };
 
-// A backup's hold. What its caller gave it to call may throw.
+// A backup's hold, released also when a function of the caller's throws.
 class BackupHold {
  public:
   BackupHold(SegmentStore* store, std::string name) : store_(store), name_(std::move(name)) {
@@ -64,6 +64,10 @@ class BackupHold {
   const std::string name_;
 };
 
+// Ties the parts of an open log together. What they share is guarded by them: each says in its
+// header by which lock. This class itself changes only in Start() and in Close(), beside which no
+// other call runs, so it has no lock. Its members are built from config_, and each may use those
+// that are declared before it.
 class LogImpl final : public Log {
  public:
   // `buffers` are those of AllocateBuffers(). Touches no file before Start().
@@ -105,7 +109,7 @@ class LogImpl final : public Log {
       archiver_.Start();
     } catch (const std::system_error& error) {
       (void)commit_.Close();
-      watermark_.Stop();  // it writes: not behind the lock
+      watermark_.Stop();  // it writes, so it stops before the lock is released
       store_.Stop();
       lock_.reset();
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -224,15 +228,15 @@ class LogImpl final : public Log {
     BackupOptions options = wanted;
     options.file_system = config_.fs();
     const Lsn durable = durable_lsn();
-    // Of a log that has no durable record yet 0, while others append.
+    // This is 0 for a log without a durable record, even if others append meanwhile.
     const Lsn to_lsn = wanted.to_lsn == 0 ? durable : wanted.to_lsn;
     if (to_lsn > durable) {
       return absl::OutOfRangeError(absl::StrCat("back up to record ", to_lsn, ": expected at most ",
                                                 durable, ", the last durable one"));
     }
     const BackupHold hold(&store_, absl::StrCat(destination, " ", ++backups_));
-    // What a clone shares with its original is written elsewhere when the original is written
-    // again, for which there may be no space.
+    // The backup may share blocks with its segments (reflinks). Writing such a file again needs new
+    // blocks, for which there may be no space.
     store_.retention().StopRecycling();
     return BackupUpTo(config_.directory, destination, options, to_lsn);
   }
@@ -262,7 +266,7 @@ class LogImpl final : public Log {
   }
 
  private:
-  // An error that was latched on the way is told as all later calls will tell it.
+  // Returns the sticky error instead of `status`, if there is one: so do all later calls.
   absl::Status Latched(absl::Status status) const {
     if (status.ok()) return status;
     absl::Status latched = commit_.status();
