@@ -18,6 +18,7 @@
 
 #include "engine/io/descriptor.h"
 #include "engine/io/inotify_watch.h"
+#include "engine/io/lock_holders.h"
 #include "seawall/file_system.h"
 
 namespace seawall {
@@ -74,6 +75,7 @@ class PosixFile : public File {
   int TryLock() override { return ErrorOf(flock(fd_, LOCK_EX | LOCK_NB)); }
   int TryLockShared() override { return ErrorOf(flock(fd_, LOCK_SH | LOCK_NB)); }
   int Unlock() override { return ErrorOf(flock(fd_, LOCK_UN)); }
+  std::string LockHolder() override { return Describe(FindLockHolders(fd_)); }
   int Truncate(uint64_t bytes) override {
     return ErrorOf(ftruncate(fd_, static_cast<off_t>(bytes)));
   }
@@ -82,6 +84,20 @@ class PosixFile : public File {
   const Descriptor descriptor_;
   const int fd_;
 };
+
+// Best effort: a file of another owner keeps its mode.
+void TightenMode(int fd, mode_t mode) {
+  struct stat info;
+  if (fstat(fd, &info) == 0 && (info.st_mode & 0777 & ~mode) != 0) {
+    (void)fchmod(fd, info.st_mode & mode);
+  }
+}
+
+// Whether a process of this user may be the writer of a log in a directory: groups and capabilities
+// are not looked at, so a doubt is a yes.
+bool MayWriteTo(const struct stat& directory, uid_t uid) {
+  return uid == 0 || uid == directory.st_uid || (directory.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
 
 // Opens `name` in the directory `at` (AT_FDCWD: by path).
 int OpenAt(int at, const std::string& name, const OpenOptions& options,
@@ -105,6 +121,7 @@ int OpenAt(int at, const std::string& name, const OpenOptions& options,
       options.close_on_fork ? Descriptor::ClosedOnFork(open) : Descriptor(open());
   if (descriptor.error() != 0) return descriptor.error();
   if (options.create) OverwriteInPlace(descriptor.get());
+  if (options.tighten_mode) TightenMode(descriptor.get(), mode);
   *file = std::make_unique<PosixFile>(std::move(descriptor));
   return 0;
 }
@@ -190,6 +207,23 @@ class PosixDirectory : public Directory {
   }
   int Unlink(const std::string& name) override { return ErrorOf(unlinkat(fd_, name.c_str(), 0)); }
   int Sync() override { return ErrorOf(fsync(fd_)); }
+  int TryLock(std::unique_ptr<File>* lock, std::string* holder) override {
+    OpenOptions options;
+    options.close_on_fork = true;
+    std::unique_ptr<File> file;
+    int error = OpenAt(fd_, ".", options, &file);
+    if (error == 0) error = file->TryLock();
+    if (error == 0) *lock = std::move(file);
+    if (error != EWOULDBLOCK) return error;
+    const std::vector<seawall::LockHolder> holders = FindLockHolders(fd_);
+    *holder = Describe(holders);
+    struct stat info;
+    if (holders.empty() || fstat(fd_, &info) < 0) return error;
+    for (const seawall::LockHolder& other : holders) {
+      if (MayWriteTo(info, other.uid)) return error;
+    }
+    return 0;
+  }
   int LinkFrom(Directory* from, const std::string& name, const std::string& to) override {
     const auto* other = dynamic_cast<const PosixDirectory*>(from);
     if (other == nullptr) return EXDEV;

@@ -59,6 +59,8 @@ class File {
   virtual int TryLockShared() { return EOPNOTSUPP; }
   // flock(2) with LOCK_UN: for all processes that have this open file. OK without a lock.
   virtual int Unlock() = 0;
+  // Who holds a lock on the file, for a message: "process 12". "" where that is not known.
+  virtual std::string LockHolder() { return ""; }
   // ftruncate(2). Used on the LOCK file only; a segment is never shortened.
   virtual int Truncate(uint64_t bytes) = 0;
 };
@@ -74,6 +76,8 @@ struct OpenOptions {
   // The permissions of a file that is created; the process's umask takes some away, as it does
   // everywhere.
   uint32_t mode = 0644;
+  // A file that is there already loses the permissions that `mode` does not have.
+  bool tighten_mode = false;
   // O_NOFOLLOW: a name that is a symbolic link is refused, with ELOOP.
   bool no_follow = false;
   // A child made by fork(2) closes its copy at once, so that a lock on the file ends with this
@@ -128,6 +132,13 @@ class Directory {
   virtual int Rename(const std::string& from, const std::string& to) = 0;
   virtual int Unlink(const std::string& name) = 0;
   virtual int Sync() = 0;
+
+  // flock(2) of the directory itself: a lock that stays where somebody deletes or replaces a lock
+  // file in it. It ends when `*lock` is destroyed, and with this process; a forked child does not
+  // have it. EWOULDBLOCK while somebody else holds it, and then `*holder` says who, as
+  // File::LockHolder(). Whoever may read a directory may lock it: a holder that is known to have no
+  // right to write there is passed over, with `*lock` nullptr.
+  virtual int TryLock(std::unique_ptr<File>* lock, std::string* holder);
 
   // linkat(2) and ioctl_ficlone(2): `name` of the directory `from` becomes `to` in this one, as
   // FileSystem::Link and CloneFile. EXDEV where the two are not of one file system.
@@ -196,6 +207,20 @@ class FileSystem {
   // The operating system's file system. Lives as long as the process.
   static FileSystem* Posix();
 };
+
+inline int Directory::TryLock(std::unique_ptr<File>* lock, std::string* holder) {
+  OpenOptions options;
+  options.close_on_fork = true;
+  std::unique_ptr<File> file;
+  int error = Open(".", options, &file);
+  if (error == 0) error = file->TryLock();
+  if (error == 0) {
+    *lock = std::move(file);
+  } else if (file != nullptr) {
+    *holder = file->LockHolder();
+  }
+  return error;
+}
 
 // A Directory of a file system that knows path names only.
 class PathDirectory : public Directory {
