@@ -23,6 +23,7 @@
 #include "engine/log/log_config.h"
 #include "engine/log/log_directory.h"
 #include "engine/log/log_reads.h"
+#include "engine/log/owned_log.h"
 #include "engine/metrics/event_dispatcher.h"
 #include "engine/recovery/recovery.h"
 #include "engine/recovery/recovery_plan.h"
@@ -357,7 +358,7 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
   plan->report.elapsed_micros = MicrosSince(start);
   status = log->Start(*std::move(lock), *std::move(recovered), plan->report);
   if (!status.ok()) return status;
-  return log;
+  return std::make_unique<OwnedLog<LogImpl>>(std::move(log));
 }
 
 }  // namespace seawall

@@ -7,18 +7,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 
 namespace seawall {
 namespace {
 
-std::string LockHolder(File* lock, const std::string& path) {
-  char text[32] = {};
-  absl::StatusOr<size_t> got = ReadAt(lock, path, 0, sizeof(text) - 1, text);
-  std::string pid = got.ok() ? std::string(absl::StripSuffix(text, "\n")) : std::string();
-  return pid.empty() ? "another process" : absl::StrCat("process ", pid);
+// OK if a lock was taken, or FailedPrecondition if `holder` has it.
+absl::Status LockStatus(int error, const std::string& path, const std::string& holder,
+                        const char* what) {
+  if (error == 0) return absl::OkStatus();
+  if (error != EWOULDBLOCK) return ErrnoStatus(error, "flock", path);
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, ": the log is open in ", holder.empty() ? "another process" : holder, what,
+      "; one process at a time may write it, others can read it with Reader::OpenReadOnly"));
 }
 
 }  // namespace
@@ -48,30 +50,45 @@ absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
   return status;
 }
 
-// flock(2): the lock goes with the process, however that ends.
+// flock(2): the lock goes with the process, however that ends. Whoever can open a file can lock it,
+// so LOCK is for its owner only; and it is never followed elsewhere, as it is written to.
 absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
                                                         const std::string& directory) {
+  std::unique_ptr<Directory> dir;
+  int error = fs->OpenDirectory(directory, &dir);
+  if (error != 0) return ErrnoStatus(error, "open the directory", directory);
   const std::string path = JoinPath(directory, kLockName);
   OpenOptions open;
   open.write = true;
   open.create = true;
-  absl::StatusOr<std::unique_ptr<File>> lock = OpenFile(fs, path, open);
-  if (!lock.ok()) return lock.status();
-  int error;
+  open.mode = 0600;
+  open.tighten_mode = true;
+  open.no_follow = true;
+  open.close_on_fork = true;
+  std::unique_ptr<File> lock;
   do {
-    error = (*lock)->TryLock();
+    error = dir->Open(kLockName, open, &lock);
   } while (error == EINTR);
-  if (error == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": the log is open in ", LockHolder(lock->get(), path),
-        "; one process at a time may write it, others can read it with Reader::OpenReadOnly"));
-  }
-  if (error != 0) return ErrnoStatus(error, "flock", path);
+  if (error != 0) return ErrnoStatus(error, "create", path);
+  do {
+    error = lock->TryLock();
+  } while (error == EINTR);
+  absl::Status status = LockStatus(error, path, error == EWOULDBLOCK ? lock->LockHolder() : "", "");
+  if (!status.ok()) return status;
+  // A writer may have locked a LOCK that is not the one of that name any more.
+  std::unique_ptr<File> directory_lock;
+  std::string holder;
+  do {
+    error = dir->TryLock(&directory_lock, &holder);
+  } while (error == EINTR);
+  status = LockStatus(error, directory, holder,
+                      ", whose LOCK was deleted or replaced (the directory is locked, too)");
+  if (!status.ok()) return status;
   // For people who wonder who has it; nothing depends on it.
-  if ((*lock)->Truncate(0) == 0) {
-    (void)WriteAt(lock->get(), path, 0, absl::StrCat(getpid(), "\n"));
+  if (lock->Truncate(0) == 0) {
+    (void)WriteAt(lock.get(), path, 0, absl::StrCat(getpid(), "\n"));
   }
-  return std::make_unique<DirectoryLock>(std::move(*lock));
+  return std::make_unique<DirectoryLock>(std::move(lock), std::move(directory_lock));
 }
 
 }  // namespace seawall

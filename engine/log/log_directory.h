@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,17 +14,20 @@
 
 namespace seawall {
 
-// The lock of the file LOCK, for as long as this lives. Closing the file would not release it: a
-// child process that was forked meanwhile has the same open file, and the lock with it.
+// The lock of a log, for as long as this lives, and for as long as this process does at most: of
+// the file LOCK, and of the directory, which is still there where somebody deletes or replaces
+// LOCK. Forked children do not have it (OpenOptions::close_on_fork).
 class DirectoryLock {
  public:
-  explicit DirectoryLock(std::unique_ptr<File> file) : file_(std::move(file)) {}
-  ~DirectoryLock() { (void)file_->Unlock(); }
+  DirectoryLock(std::unique_ptr<File> file, std::unique_ptr<File> directory)
+      : file_(std::move(file)), directory_(std::move(directory)) {}
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
   const std::unique_ptr<File> file_;
+  // nullptr where a process that may only read has the directory locked.
+  const std::unique_ptr<File> directory_;
 };
 
 // What must hold before anything is touched. Returns true if there is a log already.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/io/process_owner.h"
 
 namespace seawall {
 namespace {
@@ -29,7 +30,7 @@ class NoWatch : public ReadWatch {
   std::atomic<bool> cancelled_{false};
 };
 
-class SourceReader : public Reader {
+class SourceReader final : public Reader {
  public:
   SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure,
                std::unique_ptr<ReadWatch> watch, EntryLookup lookup, ScanMemory* memory)
@@ -236,13 +237,44 @@ class SourceReader : public Reader {
   RecordCursor cursor_;
 };
 
+// A reader that only the process which made it can use: another one, which inherited it, has
+// neither the threads that read ahead and wake it, nor a right to the locks on the way. There every
+// call is refused, and the destructor leaves all as it is. The check costs a record one relaxed
+// load.
+class OwnedReader final : public Reader {
+ public:
+  explicit OwnedReader(std::unique_ptr<SourceReader> reader) : reader_(std::move(reader)) {}
+  ~OwnedReader() override {
+    if (!owner_.IsMine()) (void)reader_.release();
+  }
+
+  bool Next(Record* record) override {
+    return owner_.IsMine() && reader_->SourceReader::Next(record);
+  }
+  absl::Status status() const override {
+    return owner_.IsMine() ? reader_->SourceReader::status() : owner_.Refusal();
+  }
+  Lsn next_lsn() const override { return reader_->SourceReader::next_lsn(); }
+  absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
+    return owner_.IsMine() ? reader_->SourceReader::Wait(deadline) : owner_.Refusal();
+  }
+  void Cancel() override {
+    if (owner_.IsMine()) reader_->SourceReader::Cancel();
+  }
+
+ private:
+  const ProcessOwner owner_{"the reader"};
+  std::unique_ptr<SourceReader> reader_;
+};
+
 }  // namespace
 
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure, std::unique_ptr<ReadWatch> watch,
                                         EntryLookup lookup, ScanMemory* memory) {
-  return std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
-                                        std::move(watch), std::move(lookup), memory);
+  return std::make_unique<OwnedReader>(
+      std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
+                                     std::move(watch), std::move(lookup), memory));
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {

@@ -41,8 +41,16 @@ namespace seawall {
 // that follow Close() on a living object return FailedPrecondition: all but the second Close(),
 // Wait() for what was reached, and those that cannot fail.
 //
+// A log belongs to the process that opened it. In any other, which has a copy of its memory
+// (fork(2) and what is made of it: daemon(3), a bare clone(2), os.fork() in Python), every call
+// that can fail returns FailedPrecondition, which names both processes, before it touches anything;
+// those that cannot fail return 0 or nothing; and the destructor, also of a static object at
+// exit(), leaves all to the owner. The same holds for readers and cursors. A child may open logs of
+// its own. (A child that shares its parent's memory, of vfork(2), has the parent's log; it should
+// only exec or exit.)
+//
 // Errors that all functions share:
-//   FailedPrecondition  the log was closed.
+//   FailedPrecondition  the log was closed, or belongs to another process.
 //   any code            the first failed write or sync. It latches: it is never retried, every
 //                       waiter and every later call that needs the disk gets the same status,
 //                       and what was acknowledged before stays so. Reopen the log to go on.
@@ -58,7 +66,8 @@ class Log {
   // Nothing on disk is changed when it fails with:
   //   InvalidArgument     the options
   //   NotFound            no log here, and !create_if_missing; or no parent directory
-  //   FailedPrecondition  another process (its pid is named) or another Log has it open
+  //   FailedPrecondition  another process or another Log has it open: the processes that hold its
+  //                       lock now are named, if they can be seen
   //   ResourceExhausted   no memory for the buffers: their number and bytes are named
   //   DataLoss            damage to acknowledged data: file, offset, expected, found
   //   Unimplemented       a newer format; or direct_io where the file system has none
