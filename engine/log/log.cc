@@ -14,8 +14,6 @@
 #include "engine/commit/group_commit.h"
 #include "engine/copy/archiver.h"
 #include "engine/copy/backup.h"
-#include "engine/follow/commit_watch.h"
-#include "engine/follow/watermark_file.h"
 #include "engine/follow/watermark_publisher.h"
 #include "engine/format/file_names.h"
 #include "engine/format/format.h"

@@ -21,6 +21,10 @@ class DirectoryLock {
  public:
   DirectoryLock(std::unique_ptr<File> file, std::unique_ptr<File> directory)
       : file_(std::move(file)), directory_(std::move(directory)) {}
+  ~DirectoryLock() {
+    if (directory_ != nullptr) (void)directory_->Unlock();
+    (void)file_->Unlock();
+  }
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 

@@ -16,7 +16,8 @@ namespace seawall {
 class StoreUnderTest {
  public:
   StoreUnderTest(FileSystem* fs, const std::string& directory, const Options& options)
-      : store(fs, directory, options, &marks), commit_(options, AllocateBuffers(options), &store, &marks) {
+      : store(fs, directory, options, &marks),
+        commit_(options, AllocateBuffers(options), &store, &marks) {
     absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
     EXPECT_OK(plan);
     absl::StatusOr<RecoveredLog> log = ApplyRecovery(fs, directory, options, &*plan);
