@@ -182,20 +182,20 @@ uint64_t Preallocator::NoteFill(uint64_t end) {
   const uint64_t next =
       end + std::min<uint64_t>(state_->options.segment_bytes / 16, uint64_t{64} << 10);
   state_->note_from.store(next, std::memory_order_relaxed);
-  if (!state_->busy && state_->NextJob() != StoreJob::kNone) state_->work.NotifyOne();
+  if (!state_->thread.busy && state_->NextJob() != StoreJob::kNone) state_->work.NotifyOne();
   return next;
 }
 
 absl::Status Preallocator::AwaitAttempt(uint64_t asked) {
   state_->progress.Wait(&state_->mutex);
-  if (state_->stop) return absl::FailedPreconditionError("the log is being closed");
+  if (state_->thread.stop) return absl::FailedPreconditionError("the log is being closed");
   return state_->attempts.ResultSince(asked);
 }
 
 absl::Status Preallocator::WaitForSpace(uint64_t generation, uint64_t end) {
   MutexLock lock(&state_->mutex);
   auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
-    return !state_->failed && state_->prepared.current().generation() == generation &&
+    return !state_->thread.failed && state_->prepared.current().generation() == generation &&
            allocated_bytes() < end;
   };
   if (!lacking()) return absl::OkStatus();
@@ -234,7 +234,7 @@ std::shared_ptr<WritableSegment> Preallocator::TakeSpare() {
 absl::Status Preallocator::WaitForSpare(uint64_t generation) {
   MutexLock lock(&state_->mutex);
   auto lacking = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
-    return !state_->failed && state_->prepared.current().generation() == generation &&
+    return !state_->thread.failed && state_->prepared.current().generation() == generation &&
            state_->prepared.next_spare() == nullptr;
   };
   if (!lacking()) return absl::OkStatus();
@@ -268,14 +268,15 @@ void Preallocator::Begin(const WritableSegment& segment,
   state_->prepared.PopSealed();
   const Options& options = state_->options;
   if (options.retain_bytes > 0 || options.retain_micros > 0) state_->trim.due = true;
-  state_->unindexed.push_back({std::move(sealed), std::move(predecessor)});
+  state_->sealed.unindexed.push_back({std::move(sealed), std::move(predecessor)});
   state_->work.NotifyOne();
 }
 
 void Preallocator::NoteDurable() {
   MutexLock lock(&state_->mutex);
   state_->trim.NoteSync();
-  if (!state_->busy && (state_->trim.due || state_->MayWriteIndex())) state_->work.NotifyOne();
+  if (!state_->thread.busy && (state_->trim.due || state_->MayWriteIndex()))
+    state_->work.NotifyOne();
 }
 
 }  // namespace seawall

@@ -13,13 +13,13 @@ namespace seawall {
 // off while that is busy.
 void Sealer::WriteIndex() {
   const Options& options = state_->options;
-  UnindexedSegment sealed;
+  SealedState::Unindexed sealed;
   bool wanted;
   uint64_t growth = 0;
   {
     MutexLock lock(&state_->mutex);
-    sealed = std::move(state_->unindexed.front());
-    state_->unindexed.pop_front();
+    sealed = std::move(state_->sealed.unindexed.front());
+    state_->sealed.unindexed.pop_front();
     wanted = sealed.segment.end > kUnindexedBytes && state_->IsCurrent(sealed.segment.generation);
     if (wanted) {
       // Under a cap it gets what is left, and an index that has no room is not written.
@@ -46,7 +46,7 @@ void Sealer::WriteIndex() {
   }
   // Whoever reads from it next has it from the file; or makes it anew, if it could not be written.
   state_->segments.DropIndex(generation);
-  state_->last_sealed = std::max(state_->last_sealed, generation);
+  state_->sealed.last = std::max(state_->sealed.last, generation);
   state_->sealed_news.NotifyAll();
 }
 
@@ -57,10 +57,10 @@ std::optional<SegmentRef> Sealer::Await(uint64_t generation) {
     // Found anew after each wait: a truncation may have cut off what was next.
     const size_t next = segments.FirstAbove(generation);
     if (next < segments.size() && segments[next].sealed() &&
-        segments[next].generation <= state_->last_sealed) {
+        segments[next].generation <= state_->sealed.last) {
       return segments.PinnedRef(next);
     }
-    if (state_->stop) return std::nullopt;
+    if (state_->thread.stop) return std::nullopt;
     state_->sealed_news.Wait(&state_->mutex);
   }
 }

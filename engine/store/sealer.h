@@ -13,7 +13,7 @@
 namespace seawall {
 
 // Thread-safe; has no state of its own. Invariant: a sealed segment stays as it is from the moment
-// that `last_sealed` has reached its generation.
+// that SealedState::last has reached its generation.
 class Sealer {
  public:
   // `state` outlives this.

@@ -27,7 +27,7 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     for (size_t i = 0; i < state_.segments.size(); ++i) {
       const SegmentEntry& segment = state_.segments[i];
       state_.budget.Take(segment.file_bytes);
-      if (segment.sealed()) state_.last_sealed = segment.generation;
+      if (segment.sealed()) state_.sealed.last = segment.generation;
     }
     const uint64_t file_bytes = log.fresh.allocated_bytes;
     state_.budget.Take(file_bytes);
@@ -46,7 +46,7 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
 void SegmentStore::Stop() {
   {
     MutexLock lock(&state_.mutex);
-    state_.stop = true;
+    state_.thread.stop = true;
     state_.work.NotifyAll();
     state_.progress.NotifyAll();
     state_.sealed_news.NotifyAll();
@@ -60,10 +60,10 @@ void SegmentStore::Run() {
   MutexLock lock(&state_.mutex);
   for (;;) {
     const bool index = state_.MayWriteIndex();  // before it stops, too
-    if (!index && state_.stop) break;
-    const StoreJob job = index           ? StoreJob::kIndex
-                         : state_.paused ? StoreJob::kNone
-                                         : state_.NextJob();
+    if (!index && state_.thread.stop) break;
+    const StoreJob job = index                  ? StoreJob::kIndex
+                         : state_.thread.paused ? StoreJob::kNone
+                                                : state_.NextJob();
     if (job == StoreJob::kNone) {
       AwaitWork();
       continue;
@@ -72,11 +72,11 @@ void SegmentStore::Run() {
     if (makes_room) state_.attempts.Begin();
     if (job == StoreJob::kTrim) state_.trim.due = false;
     // Without the mutex, as a job is system calls; `busy` keeps a truncation out meanwhile.
-    state_.busy = true;
+    state_.thread.busy = true;
     state_.mutex.Unlock();
     absl::Status status = Do(job);
     state_.mutex.Lock();
-    state_.busy = false;
+    state_.thread.busy = false;
     if (makes_room) {
       // With segments to trim or remove, the attempt is not over: that makes room, perhaps.
       const bool more = state_.trash.HasFiles() || state_.trim.due;

@@ -26,7 +26,7 @@ StoreState::StoreState(FileSystem* fs_in, std::string directory_in, const Option
 
 // What somebody waits for comes first; work ahead of need pauses after a failure.
 StoreJob StoreState::NextJob() const {
-  if (failed) return StoreJob::kNone;
+  if (thread.failed) return StoreJob::kNone;
   const uint64_t allocated_bytes = prepared.current().allocated_bytes;
   const bool ahead = attempts.ok();
   const bool asked = attempts.owed();
@@ -51,8 +51,8 @@ StoreJob StoreState::NextJob() const {
 // Not before a sync covers the header of the next segment: until then it is not certain that this
 // one ends where it does.
 bool StoreState::MayWriteIndex() const {
-  return !unindexed.empty() && !paused && !failed &&
-         unindexed.front().segment.generation < marks->durable().generation;
+  return !sealed.unindexed.empty() && !thread.paused && !thread.failed &&
+         sealed.unindexed.front().segment.generation < marks->durable().generation;
 }
 
 void StoreState::ShowCurrent() {
@@ -102,9 +102,9 @@ absl::Status StoreState::ListSpare(Prepared spare) {
 
 absl::Status StoreState::Fail(absl::Status status) {
   callbacks.on_failure(status);
-  // Only now: a waiter that finds `failed` asks for the sticky error next.
+  // Only now: a waiter that finds this asks for the sticky error next.
   MutexLock lock(&mutex);
-  failed = true;
+  thread.failed = true;
   progress.NotifyAll();
   return status;
 }

@@ -67,10 +67,25 @@ struct TrimState {
   }
 };
 
-// A sealed segment of which the index is not in its file yet; segment.index is set.
-struct UnindexedSegment {
-  SegmentRef segment;
-  std::shared_ptr<WritableSegment> file;
+// Segments that are sealed. Guarded by the store's mutex.
+struct SealedState {
+  // A sealed segment of which the index is not in its file yet; segment.index is set.
+  struct Unindexed {
+    SegmentRef segment;
+    std::shared_ptr<WritableSegment> file;
+  };
+  std::deque<Unindexed> unindexed;  // oldest first
+  uint64_t last = 0;                // the last that Sealer::Await() may return
+};
+
+// What the store's thread is at, and what it may do. Guarded by the store's mutex.
+struct ThreadState {
+  bool busy = false;    // it is in a job
+  bool paused = false;  // it begins no other
+  bool stop = false;
+  // Fail() was called: nothing is begun or waited for any more. Not the sticky error of the log:
+  // after a failed write of records the store still finishes what concerns older ones.
+  bool failed = false;
 };
 
 // What the store's thread can do.
@@ -119,20 +134,13 @@ struct StoreState {
   // What all files take: those of segments, prepared and trash, and those that are being made.
   DiskBudget budget ABSL_GUARDED_BY(mutex);
   Trash trash ABSL_GUARDED_BY(mutex);
-  std::deque<UnindexedSegment> unindexed ABSL_GUARDED_BY(mutex);  // oldest first
-  uint64_t last_sealed ABSL_GUARDED_BY(mutex) = 0;  // the last that Sealer::Await() may return
+  SealedState sealed ABSL_GUARDED_BY(mutex);
   uint64_t first_generation ABSL_GUARDED_BY(mutex) = 0;
   uint64_t next_generation ABSL_GUARDED_BY(mutex) = 0;
   // The first record that went, one for each truncation; 0 for a Reset.
   std::vector<Lsn> cuts ABSL_GUARDED_BY(mutex);
   Stats stats ABSL_GUARDED_BY(mutex);
-
-  bool busy ABSL_GUARDED_BY(mutex) = false;    // the thread is in a job
-  bool paused ABSL_GUARDED_BY(mutex) = false;  // it begins no other
-  bool stop ABSL_GUARDED_BY(mutex) = false;
-  // Fail() was called: nothing is begun or waited for any more. Not the sticky error of the log:
-  // after a failed write of records the store still finishes what concerns older ones.
-  bool failed ABSL_GUARDED_BY(mutex) = false;
+  ThreadState thread ABSL_GUARDED_BY(mutex);
 
   // ---- Under the mutex, no files
   // What the thread does next, apart from indexes.

@@ -64,13 +64,13 @@ absl::Status FindCut(FileSystem* fs, const SegmentRef& segment, Lsn lsn, CopySou
 
 void Truncator::Pause() {
   MutexLock lock(&state_->mutex);
-  state_->paused = true;
-  while (state_->busy) state_->progress.Wait(&state_->mutex);
+  state_->thread.paused = true;
+  while (state_->thread.busy) state_->progress.Wait(&state_->mutex);
 }
 
 void Truncator::Resume() {
   MutexLock lock(&state_->mutex);
-  state_->paused = false;
+  state_->thread.paused = false;
   state_->work.NotifyAll();
 }
 
@@ -177,7 +177,7 @@ absl::Status Truncator::TakeForFresh(uint64_t bytes) {
 
 void Truncator::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const FreshSegment& fresh,
                         uint64_t cursor_sequence) {
-  std::deque<UnindexedSegment> closed;  // without the lock
+  std::deque<SealedState::Unindexed> closed;  // without the lock
   MutexLock lock(&state_->mutex);
   SegmentList& segments = state_->segments;
   PreparedSegments& prepared = state_->prepared;
@@ -185,7 +185,7 @@ void Truncator::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fresh
   TrimState& trim = state_->trim;
   const SegmentHeader& header = fresh.segment->header;
   // No index is written over what a reader may still be in, after the cut.
-  closed.swap(state_->unindexed);
+  closed.swap(state_->sealed.unindexed);
   segments.SetFileBytes(segments.size() - 1, prepared.front().file_bytes);
   segments.SetNewest(segments.size() - 1, state_->clock.Now());
   while (!segments.empty() &&
@@ -200,7 +200,7 @@ void Truncator::Replace(std::vector<SegmentRef> kept, Lsn first_cut, const Fresh
   }
   if (!kept.empty()) {
     const SegmentRef& last = kept.back();
-    state_->last_sealed = std::max(state_->last_sealed, last.generation);
+    state_->sealed.last = std::max(state_->sealed.last, last.generation);
     segments.EndLast(last.last_lsn, last.end, last.digest);
     segments.DropIndex(last.generation);
   }
