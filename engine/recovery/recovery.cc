@@ -56,6 +56,18 @@ absl::Status WriteControl(FileSystem* fs, const std::string& directory, const Re
   return keep_control ? log->control_file->Write(log->control) : absl::OkStatus();
 }
 
+// The first file of a log, by a name that says that it is being created: what a crash leaves in a
+// segment before its first sync is garbage then, whatever it reads as, and without this file it is
+// a log whose CONTROL was lost.
+absl::Status BeginCreation(FileSystem* fs, const std::string& directory) {
+  OpenOptions open;
+  open.write = true;
+  open.create = true;
+  absl::StatusOr<std::unique_ptr<File>> file =
+      OpenFile(fs, JoinPath(directory, kControlTemporaryName), open);
+  return file.ok() ? SyncDirectory(fs, directory) : file.status();
+}
+
 }  // namespace
 
 absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& directory,
@@ -68,6 +80,10 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   } else {
     header.log_id = {RandomU64(), RandomU64()};
     header.base_lsn = kFirstLsn;
+  }
+  if (!plan->exists) {
+    absl::Status status = BeginCreation(fs, directory);
+    if (!status.ok()) return status;
   }
   RecoveredLog log;
   assert(options.cursors || !plan->has_cursors);

@@ -13,6 +13,7 @@
 #include "engine/recovery/segment_chain.h"
 #include "engine/recovery/tail_scan.h"
 #include "engine/recovery/tail_verdict.h"
+#include "engine/segments/headerless_segment.h"
 #include "engine/segments/segment_file.h"
 #include "engine/segments/segment_scanner.h"
 
@@ -33,6 +34,7 @@ class Planner {
  private:
   absl::Status ListFiles();
   absl::StatusOr<SegmentFile> ReadSegment(uint64_t generation) const;
+  absl::StatusOr<bool> ProvesALog(const SegmentFile& file) const;
   absl::Status CheckNothingIsLost();
   absl::StatusOr<TailScan> FindEnd(bool carry_small_tail) const;
   absl::StatusOr<TailScan> ClosedEnd() const;
@@ -45,9 +47,12 @@ class Planner {
   const std::string directory_;
   const bool live_;
   RecoveryPlan plan_;
+  bool creating_ = false;  // the first file of a creation is there, and so is no control file yet
   std::vector<uint64_t> generations_;  // of the files that are there, descending
   SegmentChain chain_;
   FoundCursors cursors_;
+  // The newest block of the control file may be lost (ReadControl).
+  bool control_may_be_older_ = false;
   // The control file's own proof, if it speaks of this tail.
   Lsn control_durable_lsn_ = 0;
 };
@@ -69,6 +74,7 @@ absl::Status Planner::ListFiles() {
     if (std::optional<uint64_t> generation = ParseSegmentName(name)) {
       generations_.push_back(*generation);
     } else if (name == kControlTemporaryName) {
+      creating_ = true;
       plan_.garbage.push_back(name);
     }
   }
@@ -82,20 +88,38 @@ absl::StatusOr<SegmentFile> Planner::ReadSegment(uint64_t generation) const {
                          plan_.exists ? &plan_.control.log_id : nullptr);
 }
 
+// Whether a segment's file was part of a log, where there is no control file to say so. Creating a
+// log writes zeros, syncs them, and writes a header that begins the log: whatever else is in the
+// file was written to a log. While a creation is under way, bytes that were not synced yet may read
+// as anything, but not as a group.
+absl::StatusOr<bool> Planner::ProvesALog(const SegmentFile& file) const {
+  if (file.kind == FileKind::kSpare) return !creating_;  // made for a log that was open
+  const SegmentHeader& header = file.header;
+  uint64_t zeros_begin = kSegmentHeaderBytes;
+  if (file.kind != FileKind::kUnreadable) {
+    if (header.predecessor_generation != 0 || header.base_lsn != kFirstLsn) return true;
+    zeros_begin = header.groups_begin();
+  }
+  SegmentScanner scanner(file.file.get(), file.path, header.salt);
+  absl::StatusOr<Remnants> found = scanner.Survey(zeros_begin, file.bytes);
+  if (!found.ok()) return found.status();
+  if (found->nonzero_end == zeros_begin) return false;
+  if (!creating_) return true;
+  absl::StatusOr<std::optional<HeaderlessSegment>> groups =
+      FindHeaderlessSegment(file.file.get(), file.path, file.bytes);
+  if (!groups.ok()) return groups.status();
+  return groups->has_value();
+}
+
 // Without a control file, a log was never ready to be used, unless the file was lost.
 absl::Status Planner::CheckNothingIsLost() {
   for (uint64_t generation : generations_) {
     absl::StatusOr<SegmentFile> file = ReadSegment(generation);
     if (!file.ok()) return file.status();
     plan_.garbage.push_back(SegmentName(generation));
-    if (file->kind == FileKind::kUnreadable || file->kind == FileKind::kSpare) continue;
-    SegmentScanner scanner(file->file.get(), file->path, file->header.salt);
-    Group group;
-    absl::StatusOr<SegmentScanner::Found> found =
-        scanner.ReadGroup(file->header.groups_begin(), file->bytes, &group);
-    if (!found.ok()) return found.status();
-    if (*found != SegmentScanner::Found::kNothing || file->header.predecessor_generation != 0 ||
-        file->header.base_lsn != kFirstLsn) {
+    absl::StatusOr<bool> proves = ProvesALog(*file);
+    if (!proves.ok()) return proves.status();
+    if (*proves) {
       return absl::DataLossError(
           absl::StrCat(JoinPath(directory_, kControlName),
                        ", offset 0: expected the control file of the log in ", file->path,
@@ -124,7 +148,7 @@ absl::Status Planner::LookBehind(TailScan* scan) const {
   absl::Status status = SurveyBehind(chain_.tail, scan);
   if (!status.ok()) return status;
   for (const SegmentFile& file : chain_.doubtful) {
-    status = SurveyLaterFile(file, plan_.control, scan);
+    status = SurveyLaterFile(file, plan_.control, control_may_be_older_, scan);
     if (!status.ok()) return status;
   }
   const Lsn header_lsn = chain_.tail.header.durable_lsn;
@@ -231,7 +255,7 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   absl::Status status = ListFiles();
   if (!status.ok()) return status;
   if (!plan_.directory_exists) return std::move(plan_);
-  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_);
+  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_, &control_may_be_older_);
   if (absl::IsNotFound(control.status())) {
     status = CheckNothingIsLost();
     if (!status.ok()) return status;

@@ -8,6 +8,7 @@
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 #include "engine/recovery/segment_read_ahead.h"
+#include "engine/segments/headerless_segment.h"
 
 namespace seawall {
 namespace {
@@ -72,7 +73,16 @@ absl::Status ChainReader::FindTail() {
     // synced may show what some other file had there, an old header even.
     absl::Status status = CheckEntry(*file, control_);
     if (!status.ok()) return status;
-    if (file->kind != FileKind::kSpare) chain_.doubtful.push_back(std::move(*file));
+    // A spare holds no group of its own salt, unless the write that began it was lost or torn.
+    bool doubtful = file->kind != FileKind::kSpare;
+    for (uint64_t offset : {kSegmentHeaderBytes, kSegmentHeaderBytes + kCursorAreaBytes}) {
+      if (doubtful) break;
+      absl::StatusOr<bool> begun =
+          HasGroupAt(file->file.get(), file->path, file->bytes, offset, file->header.salt);
+      if (!begun.ok()) return begun.status();
+      doubtful = *begun;
+    }
+    if (doubtful) chain_.doubtful.push_back(std::move(*file));
   }
   const uint64_t known = control_.tail_generation;
   if (chain_.tail.file == nullptr || chain_.tail.generation < known) {

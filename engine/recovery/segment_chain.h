@@ -19,7 +19,8 @@ namespace seawall {
 struct SegmentChain {
   SegmentList sealed;
   SegmentFile tail;  // the last segment that was begun; it may be damaged at its end
-  // Behind the tail, without a header of their own; they may hold groups if that is damage.
+  // After the tail, without the header of a segment that was begun; they may hold groups if that is
+  // damage.
   std::vector<SegmentFile> doubtful;
 };
 

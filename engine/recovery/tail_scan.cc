@@ -2,8 +2,11 @@
 #include "engine/recovery/tail_scan.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/segments/headerless_segment.h"
 #include "engine/segments/segment_scanner.h"
 
 namespace seawall {
@@ -64,9 +67,22 @@ absl::Status SurveyBehind(const SegmentFile& tail, TailScan* scan) {
   return absl::OkStatus();
 }
 
-absl::Status SurveyLaterFile(const SegmentFile& file, const ControlBlock& control, TailScan* scan) {
+absl::Status SurveyLaterFile(const SegmentFile& file, const ControlBlock& control,
+                             bool control_may_be_older, TailScan* scan) {
+  std::vector<std::pair<uint64_t, std::string>> salts;
+  bool listed = false;
   for (const ControlEntry& entry : control.entries) {
-    SegmentScanner scanner(file.file.get(), file.path, entry.salt);
+    salts.emplace_back(entry.salt, absl::StrCat("generation ", entry.generation));
+    listed = listed || entry.generation == file.generation;
+  }
+  if (control_may_be_older && !listed && file.kind == FileKind::kUnreadable) {
+    absl::StatusOr<std::optional<HeaderlessSegment>> segment =
+        FindHeaderlessSegment(file.file.get(), file.path, file.bytes);
+    if (!segment.ok()) return segment.status();
+    if (segment->has_value()) salts.emplace_back((*segment)->salt, "an unlisted segment");
+  }
+  for (const auto& [salt, whose] : salts) {
+    SegmentScanner scanner(file.file.get(), file.path, salt);
     absl::StatusOr<Remnants> remnants = scanner.Survey(kSegmentHeaderBytes, file.bytes);
     if (!remnants.ok()) return remnants.status();
     if (remnants->groups_end == kSegmentHeaderBytes || remnants->durable_lsn <= scan->last_lsn) {
@@ -74,7 +90,7 @@ absl::Status SurveyLaterFile(const SegmentFile& file, const ControlBlock& contro
     }
     scan->facts.acknowledged_beyond = true;
     scan->proof =
-        absl::StrCat("a group of generation ", entry.generation, " in ", file.path,
+        absl::StrCat("a group of ", whose, " in ", file.path,
                      ", which has not the header of a segment that was begun, knew record ",
                      remnants->durable_lsn, " to be durable");
   }

@@ -46,11 +46,14 @@ absl::StatusOr<TailScan> ScanTail(const SegmentFile& tail);
 // Looks at all that is behind scan->end.
 absl::Status SurveyBehind(const SegmentFile& tail, TailScan* scan);
 
-// Looks into a file behind the tail for groups of any segment that the control file lists. A
-// prepared segment without its header was being begun when the power failed; or its header is
-// damaged, or it stands in another file's place, which need not be one that CONTROL lists. Then
-// groups in it may prove that.
-absl::Status SurveyLaterFile(const SegmentFile& file, const ControlBlock& control, TailScan* scan);
+// Searches a file after the tail for groups of any segment that the control file lists. A prepared
+// segment without its header was being begun when the power failed; or its header is damaged, or it
+// stands in another file's place, which need not be one that CONTROL lists. Then groups in it may
+// prove that. With `control_may_be_older`, the newest block of CONTROL may be lost, and with it the
+// entry of a segment that was begun: then the groups of a file without a header prove its salt
+// themselves.
+absl::Status SurveyLaterFile(const SegmentFile& file, const ControlBlock& control,
+                             bool control_may_be_older, TailScan* scan);
 
 // True if the next group is where the scan found none, or not all of one: a live writer went on
 // between two looks, and what was found behind the end is no sign of damage.

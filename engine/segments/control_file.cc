@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/segments/control_file.h"
 
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +10,9 @@
 #include "engine/io/file_io.h"
 
 namespace seawall {
-absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory) {
+
+absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory,
+                                         bool* newest_may_be_lost) {
   const std::string path = JoinPath(directory, kControlName);
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, path, OpenOptions());
   if (!file.ok()) return file.status();
@@ -18,6 +21,7 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
   if (!got.ok()) return got.status();
   ControlBlock newest;
   bool found = false;
+  std::array<bool, kControlSlots> valid = {};
   absl::Status failure =
       DamageStatus(path, 0,
                    absl::StrCat("expected a valid control block in one of ", kControlSlots,
@@ -28,7 +32,7 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
     switch (DecodeControlBlock(slots.data() + i * kControlSlotBytes, &block, &version)) {
       case DecodeResult::kValid:
         if (!found || block.sequence > newest.sequence) newest = block;
-        found = true;
+        found = valid[i] = true;
         break;
       case DecodeResult::kNewer:
         // Not if another slot is valid: a newer Seawall writes all before it changes anything
@@ -44,6 +48,9 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
     }
   }
   if (!found) return failure;
+  if (newest_may_be_lost != nullptr) {
+    *newest_may_be_lost = !valid[(newest.sequence + 1) % kControlSlots];
+  }
   return newest;
 }
 

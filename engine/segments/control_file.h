@@ -18,8 +18,10 @@
 namespace seawall {
 
 // The newest valid block. NotFound if there is no such file; if no slot is valid, Unimplemented
-// when one of them is newer, else DataLoss.
-absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory);
+// when one of them is newer, else DataLoss. `*newest_may_be_lost` becomes true if the slot that a
+// newer block would be in is not valid: a crash tore that write, or the block was damaged since.
+absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory,
+                                         bool* newest_may_be_lost = nullptr);
 
 // Thread-compatible.
 class ControlFile {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -42,6 +43,53 @@ TEST_F(RecoveryTest, MissingControlFileOfALogWithoutRecords) {
   header.base_lsn = 500;
   WriteFile(Path(9), SegmentImage(header).File(kAllocated));
   ExpectDataLoss({ControlPath(), "expected the control file"});
+}
+
+// What is in a segment without a header was written by a log, if it is not zeros.
+TEST_F(RecoveryTest, MissingControlFileAndNoHeaderInTheOnlySegment) {
+  WriteFile(Path(1), one_.File(kAllocated));
+  Overwrite(Path(1), 0, std::string(kSegmentHeaderBytes, '\0'));
+  ExpectDataLoss({ControlPath(), "expected the control file of the log in", Path(1)});
+  WriteFile(Path(1), std::string(kSegmentHeaderBytes, '\0') + std::string(4000, 'x'));
+  ExpectDataLoss({ControlPath(), "expected the control file of the log in", Path(1)});
+}
+
+// Nor does the header tell it from one that was just created, if the first group is damaged.
+TEST_F(RecoveryTest, MissingControlFileAndNoFirstGroupInTheOnlySegment) {
+  WriteFile(Path(1), one_.File(kAllocated));
+  Overwrite(Path(1), one_.offset(0), std::string(one_.offset(1) - one_.offset(0), '\0'));
+  ExpectDataLoss({ControlPath(), "expected the control file of the log in", Path(1)});
+}
+
+// Spares are made for a log that is open, which has a CONTROL.
+TEST_F(RecoveryTest, MissingControlFileOfALogOfWhichASpareIsLeft) {
+  SegmentHeader spare;
+  spare.log_id = control_.log_id;
+  spare.generation = 2;
+  spare.salt = HeaderOf(2).salt;
+  WriteFile(Path(2), SegmentImage(spare).File(kAllocated));
+  ExpectDataLoss({ControlPath(), "expected the control file of the log in", Path(2)});
+}
+
+// Before their first sync, bytes of a file that is being created may read as anything, but not as
+// groups of a log.
+TEST_F(RecoveryTest, LeftoversOfACreationAreGarbage) {
+  const std::string noise = std::string(kSegmentHeaderBytes, '\0') + std::string(kAllocated, 'x');
+  WriteFile(Path(1), noise);
+  WriteFile(dir_ / kControlTemporaryName, "");
+  absl::StatusOr<RecoveryPlan> plan = Plan();
+  ASSERT_OK(plan);
+  EXPECT_FALSE(plan->exists);
+  ExpectOpens(1, 0);
+  EXPECT_FALSE(std::filesystem::exists(Path(1)));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / kControlTemporaryName));
+}
+
+TEST_F(RecoveryTest, GroupsAreNoLeftoversOfACreation) {
+  WriteFile(Path(1), one_.File(kAllocated));
+  Overwrite(Path(1), 0, std::string(kSegmentHeaderBytes, '\0'));
+  WriteFile(dir_ / kControlTemporaryName, "");
+  ExpectDataLoss({ControlPath(), "expected the control file of the log in", Path(1)});
 }
 
 // A log goes on counting from what it finds. Found by tests/fuzz: a sequence that wrapped around

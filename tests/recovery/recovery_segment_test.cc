@@ -313,6 +313,38 @@ TEST_F(RecoveryTest, PreparedSegmentWhoseHeaderIsGoneButWhoseGroupsWereAcknowled
   ExpectDataLoss({Path(3), "expected record 11", Path(4), "knew record 11 to be durable"});
 }
 
+// Its block was written as that of a spare, and not again when the segment was begun.
+TEST_F(RecoveryTest, PreparedSegmentWhoseBegunHeaderWasLostButWhoseGroupsWereAcknowledged) {
+  SegmentImage four = Filled(HeaderOf(4, &three_), {1, 1}, 10);
+  control_.entries.push_back({4, four.header().salt, kAllocated});
+  WriteAll();
+  Write(four);
+  SegmentHeader spare;
+  spare.log_id = control_.log_id;
+  spare.generation = 4;
+  spare.salt = four.header().salt;
+  Overwrite(Path(4), 0, SegmentImage(spare).File());
+  ExpectDataLoss({Path(3), "expected record 11", Path(4), "knew record 11 to be durable"});
+}
+
+// The block of CONTROL that listed it is damaged, too: an older one counts.
+TEST_F(RecoveryTest, UnlistedSegmentWhoseHeaderIsGoneButWhoseGroupsWereAcknowledged) {
+  SegmentImage four = Filled(HeaderOf(4, &three_), {1, 1}, 10);
+  for (bool newest_is_damaged : {false, true}) {
+    WriteAll();
+    Write(four);
+    Overwrite(Path(4), 0, std::string(kSegmentHeaderBytes, '\0'));
+    if (!newest_is_damaged) {
+      // What CONTROL does not list, if it is whole, never held a record.
+      EXPECT_OK(Plan());
+      continue;
+    }
+    const uint64_t next = (control_.sequence + 1) % kControlSlots;
+    Overwrite(ControlPath(), next * kControlSlotBytes, std::string(kControlSlotBytes, 'x'));
+    ExpectDataLoss({Path(3), "expected record 11", Path(4), "knew record 11 to be durable"});
+  }
+}
+
 TEST_F(RecoveryTest, PreparedSegmentWhoseHeaderWasNeverDurable) {
   SegmentImage four = Filled(HeaderOf(4, &three_), {1}, 10);
   control_.entries.push_back({4, four.header().salt, kAllocated});
