@@ -57,14 +57,16 @@ of a batch, unless it begins a group: it is dropped, too, up to the end of that 
 
 The report has "damage" (for each place: kind, file, offset, first_lsn and last_lsn of the records
 it concerns, whether they are lost or corrected), "logs" (what was written: directory, first_lsn,
-records, source_first_lsn) and counts. Kinds: bit_corrected, unreadable, missing_segment, shortened,
+records, source_first_lsn) and counts. "first_lsn" is null where nothing is left that says which
+record was the first one. "uncertain": no loss is known there, but what would say so is gone: without
+CONTROL, for one, nothing says how far the log went. Kinds: bit_corrected, unreadable, missing_segment, shortened,
 swapped, duplicate, stale (replaced by later segments), foreign (another log's), header_lost,
 no_control, read_error, batch_not_whole, torn_tail (never acknowledged: no loss).
 
 Times of groups are those of the repair. Memory: the largest segment, and two buffers.
 
-Exit status: 0 all records are salvaged as they were, 1 some are lost or were corrected, 2 could
-not be done (what is in DEST then is not complete).
+Exit status: 0 all records are salvaged as they were, 1 some are lost or were corrected, or it is not
+known whether some are lost, 2 could not be done (what is in DEST then is not complete).
 
 Examples:
   seawall repair /var/lib/app/log --out=/var/lib/app/log.new --report=/tmp/damage.json
@@ -129,6 +131,7 @@ Json ToJson(const Finding& damage) {
     json["last_lsn"] = damage.records.last;
   }
   json["lost"] = damage.lost;
+  if (damage.uncertain) json["uncertain"] = true;
   json["corrected"] = damage.corrected;
   json["what"] = damage.what;
   return json;
@@ -142,6 +145,7 @@ Json Report(const std::string& directory, const SalvageResult& result,
   json["records"] = writer.records();
   json["bytes"] = writer.bytes();
   json["lost"] = result.lost();
+  json["uncertain"] = result.uncertain();
   json["corrected"] = result.corrected();
   json["logs"] = Json::array();
   for (const SalvagedRun& run : writer.runs()) {
@@ -159,11 +163,13 @@ void Summarize(const SalvageResult& result, const SalvageWriter& writer, Output*
   for (const Finding& damage : result.damage) {
     std::string records;
     if (damage.records.last != 0) {
-      records = absl::StrCat(
-          ": ", FormatRecords(std::max<Lsn>(damage.records.first, 1), damage.records.last));
+      records = absl::StrCat(": ", damage.records.first == 0
+                                       ? absl::StrCat("records up to ", damage.records.last)
+                                       : FormatRecords(damage.records.first, damage.records.last));
     }
     output->WriteLine(absl::StrCat(damage.lost        ? "LOST      "
                                    : damage.corrected ? "CORRECTED "
+                                   : damage.uncertain ? "UNCERTAIN "
                                                       : "note      ",
                                    damage.kind, " at ", damage.path, ", offset ", damage.offset,
                                    records, ": ", damage.what));
@@ -180,9 +186,12 @@ void Summarize(const SalvageResult& result, const SalvageWriter& writer, Output*
                                    FormatRecords(run.first_lsn, run.first_lsn + run.records - 1),
                                    moved));
   }
-  output->WriteLine(result.lost()        ? "Some records are lost."
-                    : result.corrected() ? "No record is lost; single bits were corrected."
-                                         : "OK: no record is lost.");
+  output->WriteLine(
+      result.lost() ? "Some records are lost."
+      : result.uncertain()
+          ? "No loss is known, but what would say so is gone: more may have been acknowledged."
+      : result.corrected() ? "No record is lost; single bits were corrected."
+                           : "OK: no record is lost.");
 }
 
 absl::Status WriteReport(const std::string& path, const std::string& text) {
@@ -224,7 +233,7 @@ absl::StatusOr<ExitCode> Repair(const std::string& directory, const std::string&
   }
   status = output.Finish();
   if (!status.ok()) return status;
-  return result->lost() || result->corrected() ? kExitDamaged : kExitOk;
+  return result->lost() || result->uncertain() || result->corrected() ? kExitDamaged : kExitOk;
 }
 
 ExitCode RunRepair(const std::vector<std::string>& arguments) {

@@ -50,6 +50,9 @@ A group is what one write and one sync committed: its average size says how well
 directory does. What its writer's options keep, and a backup or an archive that it serves, only
 Log::retention_report() tells.
 
+Of a damaged log it counts what can be read, and a line "damage" (JSON: "problems") says for each place
+what cannot.
+
 It reads all groups (their number is written nowhere), only reads, takes no lock, and works beside a
 live writer.
 
@@ -69,6 +72,7 @@ struct SegmentStat {
   uint64_t used_bytes = 0;
   uint64_t groups = 0;
   uint64_t records = 0;
+  Lsn last_lsn = 0;  // of those that were read
   uint64_t payload_bytes = 0;
   int64_t first_sealed_micros = 0;
   int64_t last_sealed_micros = 0;
@@ -77,7 +81,7 @@ struct SegmentStat {
 // Counts what is in one segment.
 class Counter : public SegmentVisitor {
  public:
-  explicit Counter(SegmentStat* stat) : stat_(stat) {}
+  Counter(SegmentStat* stat, std::vector<Problem>* problems) : stat_(stat), problems_(problems) {}
 
   Wish OnGroup(const Group& group) override {
     if (stat_->groups == 0) stat_->first_sealed_micros = group.header.sealed_unix_micros;
@@ -88,19 +92,18 @@ class Counter : public SegmentVisitor {
   }
   bool OnRecord(const Record& record, uint64_t) override {
     ++stat_->records;
+    stat_->last_lsn = record.lsn;
     stat_->payload_bytes += record.payload.size();
     return true;
   }
-  bool OnProblem(const Problem&) override {
-    damaged_ = true;
+  bool OnProblem(const Problem& problem) override {
+    problems_->push_back(problem);
     return true;
   }
 
-  bool damaged() const { return damaged_; }
-
  private:
   SegmentStat* const stat_;
-  bool damaged_ = false;
+  std::vector<Problem>* const problems_;
 };
 
 struct LogStat {
@@ -110,9 +113,9 @@ struct LogStat {
   uint64_t groups = 0;
   uint64_t records = 0;
   uint64_t payload_bytes = 0;
-  uint64_t spares = 0;      // CONTROL lists them: ready to be used
-  uint64_t left_files = 0;  // neither: trimmed, or spares of a writer that has gone
-  bool damaged = false;
+  uint64_t spares = 0;            // CONTROL lists them: ready to be used
+  uint64_t left_files = 0;        // neither: trimmed, or spares of a writer that has gone
+  std::vector<Problem> problems;  // what cannot be read, and why
 };
 
 absl::Status AddFiles(const LogView& view, LogStat* stat) {
@@ -147,15 +150,14 @@ absl::Status AddFiles(const LogView& view, LogStat* stat) {
 
 absl::StatusOr<LogStat> CountLog(const LogView& view) {
   LogStat stat;
-  stat.damaged = !view.opens.ok();
+  stat.problems = view.problems;
   for (const SegmentRef& ref : view.segments) {
     SegmentStat segment;
     segment.ref = ref;
-    Counter counter(&segment);
+    Counter counter(&segment, &stat.problems);
     absl::StatusOr<WalkEnd> end = SegmentWalk(view.directory, ref, &counter).Run();
     if (!end.ok()) return end.status();
     if (*end == WalkEnd::kLeft) continue;
-    stat.damaged = stat.damaged || counter.damaged();
     stat.used_bytes += segment.used_bytes;
     stat.groups += segment.groups;
     stat.records += segment.records;
@@ -165,6 +167,10 @@ absl::StatusOr<LogStat> CountLog(const LogView& view) {
   absl::Status status = AddFiles(view, &stat);
   if (!status.ok()) return status;
   return stat;
+}
+
+bool IsDamaged(const LogView& view, const LogStat& stat) {
+  return !view.opens.ok() || !stat.problems.empty();
 }
 
 double PerGroup(uint64_t sum, uint64_t groups) {
@@ -220,7 +226,7 @@ Json SegmentJson(const SegmentStat& segment) {
 void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
   Json json = {{"type", "stat"},
                {"directory", view.directory},
-               {"sound", !stat.damaged},
+               {"sound", !IsDamaged(view, stat)},
                {"opens", view.opens.ok()}};
   if (view.control.has_value()) json["log_id"] = LogIdToString(view.control->log_id);
   if (view.opens.ok()) {
@@ -246,6 +252,8 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
           {{"name", cursor.name}, {"lsn", cursor.lsn}, {"behind", Behind(view, cursor)}});
     }
   }
+  json["problems"] = Json::array();
+  for (const Problem& problem : stat.problems) json["problems"].push_back(ToJson(problem));
   json["segments"] = Json::array();
   for (const SegmentStat& segment : stat.segments) {
     Json of_segment = SegmentJson(segment);
@@ -284,7 +292,7 @@ void PrintOpenMetrics(const LogView& view, const LogStat& stat, Output* output) 
   const auto add = [&](const char* name, const char* unit, const char* help, uint64_t value) {
     AddGauge(name, unit, help, labels, value, &text);
   };
-  add("sound", "", "1 if no damage was met.", stat.damaged ? 0 : 1);
+  add("sound", "", "1 if no damage was met.", IsDamaged(view, stat) ? 0 : 1);
   if (view.opens.ok()) {
     const RecoveryReport& report = view.report;
     add("closed", "", "1 if the last writer has closed it.",
@@ -348,8 +356,7 @@ void PrintTable(const LogView& view, const LogStat& stat, Output* output) {
                                     "last", "groups", "used", "file", "last sealed", "kept by"));
   for (const SegmentStat& segment : stat.segments) {
     const std::vector<std::string> kept_by = KeptBy(view, stat, segment);
-    const Lsn last =
-        segment.ref.sealed() ? segment.ref.last_lsn : segment.ref.base_lsn + segment.records - 1;
+    const Lsn last = segment.ref.sealed() ? segment.ref.last_lsn : segment.last_lsn;
     output->WriteLine(absl::StrFormat(
         "%10d %12d %12s %9d %10s %10s  %-27s  %s", segment.ref.generation, segment.ref.base_lsn,
         last < segment.ref.base_lsn ? std::string("-") : absl::StrCat(last), segment.groups,
@@ -389,6 +396,9 @@ void PrintText(const LogView& view, const LogStat& stat, Output* output) {
              output);
   if (view.control.has_value()) PrintControl(*view.control, output);
   PrintCursors(view, output);
+  for (const Problem& problem : stat.problems) {
+    PrintField("damage", absl::StrCat(problem.ToString(), ": ", problem.consequence), output);
+  }
   PrintTable(view, stat, output);
 }
 
@@ -412,7 +422,7 @@ ExitCode RunStat(const std::vector<std::string>& arguments) {
   absl::Status written = output.Finish();
   if (!written.ok()) return Fail("stat", written);
   if (!view->opens.ok()) return Fail("stat", view->opens);
-  if (!stat->damaged) return kExitOk;
+  if (!IsDamaged(*view, *stat)) return kExitOk;
   std::fprintf(stderr, "seawall stat: the log is damaged; `seawall verify %s` says where.\n",
                view->directory.c_str());
   return kExitDamaged;

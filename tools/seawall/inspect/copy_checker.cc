@@ -56,7 +56,10 @@ absl::Status CopyChecker::CheckControl() const {
         {JoinPath(view_.directory, kControlName), i * kControlSlotBytes,
          absl::StrCat("a valid control block in slot ", i + 1, " of ", kControlSlots),
          NameOf(slots->results[i]),
-         slots->any_valid() ? "nothing is lost: another slot is valid" : "the log does not open",
+         !slots->any_valid() ? "the log does not open"
+         : i == slots->next()
+             ? "another slot is valid; this one may have been written after it, and have known more"
+             : "a newer slot is valid",
          i * kControlSlotBytes});
   }
   return absl::OkStatus();
@@ -73,7 +76,9 @@ absl::StatusOr<uint64_t> CopyChecker::CheckSpares() const {
   absl::StatusOr<std::vector<uint64_t>> generations =
       ListGenerations(FileSystem::Posix(), view_.directory);
   if (!generations.ok()) return generations.status();
-  const uint64_t tail = view_.segments.empty() ? 0 : view_.segments.back().generation;
+  uint64_t tail = view_.segments.empty() ? 0 : view_.segments.back().generation;
+  // A last segment of which nothing is left is in no list, and is no spare either.
+  if (view_.control.has_value()) tail = std::max(tail, view_.control->tail_generation);
   uint64_t spares = 0;
   for (uint64_t generation : *generations) {
     if (generation <= tail || !IsPrepared(generation)) continue;
@@ -122,8 +127,7 @@ void CopyChecker::ReportCopy(const SegmentRef& segment, const HeaderCopies& copi
   }
   std::string consequence = "nothing is lost: the other copy is valid";
   if (!copies.valid(1 - i)) {
-    consequence =
-        spare ? "nothing is lost: the segment holds no records yet" : "the log does not open";
+    consequence = spare ? "no record in it was known to be durable" : "the log does not open";
   }
   report_({segment.path, offset, absl::StrCat("a valid segment header, copy ", i + 1, " of 2"),
            NameOf(copies.results[i]), consequence, offset});

@@ -54,6 +54,9 @@ struct ControlSlots {
 
   bool valid(size_t i) const { return results[i] == DecodeResult::kValid; }
   bool any_valid() const;
+  // If any is valid: the slot that comes after the newest one. Unless that is valid, it may have
+  // been newer.
+  size_t next() const;
 };
 absl::StatusOr<ControlSlots> ReadControlSlots(const std::string& directory);
 

@@ -140,7 +140,9 @@ absl::StatusOr<SegmentWalk::Step> SegmentWalk::PassDamage(SegmentScanner::Found 
       : found == SegmentScanner::Found::kGroup
           ? absl::StrCat("that of record ", group_.header.first_lsn)
           : absl::StrCat("one of ", group_.header.group_bytes, " bytes that does not end here");
-  absl::StatusOr<bool> more = FindGroup(at_ + kGroupUnitBytes);
+  // A good group of later records is where to go on; one of earlier records is stale.
+  const bool later = found == SegmentScanner::Found::kGroup && group_.header.first_lsn > next_lsn_;
+  absl::StatusOr<bool> more = FindGroup(later ? at_ : at_ + kGroupUnitBytes);
   if (!more.ok()) return more.status();
   if (LeftTheLog(directory_, segment_)) return Step::kLeft;
   if (!*more && !segment_.sealed()) return Step::kEnd;
@@ -183,6 +185,10 @@ SegmentWalk::Step SegmentWalk::CheckEnd() {
 }
 
 std::string SegmentWalk::Lost(Lsn first, Lsn last) const {
+  // Only at the beginning of a segment whose header is lost.
+  if (last < first) {
+    return absl::StrCat("records before ", first, " cannot be read here, if there were any");
+  }
   return absl::StrCat(FormatRecords(first, last), " cannot be read");
 }
 

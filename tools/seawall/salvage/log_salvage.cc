@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/format/cursor_table.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
 
@@ -33,7 +34,7 @@ class LogSalvage {
 
  private:
   absl::Status TakeSegment(const SalvageSource& source) {
-    if (next_lsn_ == 0) next_lsn_ = source.base_lsn;
+    if (next_lsn_ == 0) Begin(source);
     if (!source.header_lost && source.base_lsn > next_lsn_) {
       const uint64_t before = source.predecessor_generation;
       Lose(before == 0 ? source.path : JoinPath(directory_, SegmentName(before)),
@@ -51,7 +52,34 @@ class LogSalvage {
     assembler_.EndSegment();
     next_lsn_ = std::max(next_lsn_, std::min(walk.next_lsn(), source.last_lsn + 1));
     durable_lsn_ = std::max(durable_lsn_, walk.durable_lsn());
+    if (source.generation == plan_.sources.back().generation) TakeCursors(source, *bytes);
     return assembler_.status();
+  }
+
+  // The log's first record is that of its first segment, unless the beginning of that is lost: then
+  // nothing says what it was, but that generation 1 begins with the first record of all.
+  void Begin(const SalvageSource& source) {
+    next_lsn_ = source.base_lsn;
+    if (!source.header_lost || source.base_is_certain) return;
+    const Lsn first = source.generation == 1 ? kFirstLsn : 0;
+    plan_.damage.push_back({"unreadable",
+                            source.path,
+                            kSegmentHeaderBytes,
+                            {first, source.base_lsn - 1},
+                            "the beginning of the log's first segment: no group is left before "
+                            "these records' end",
+                            true});
+  }
+
+  // A cursor's record was durable before a slot of the last segment named it.
+  void TakeCursors(const SalvageSource& source, const std::string& bytes) {
+    for (uint64_t at : {kSegmentHeaderBytes, kSegmentHeaderBytes + kCursorSlotBytes}) {
+      CursorTable table;
+      if (at + kCursorSlotBytes <= bytes.size() &&
+          DecodeCursorSlot(bytes.data() + at, source.salt, at, &table)) {
+        durable_lsn_ = std::max(durable_lsn_, table.highest());
+      }
+    }
   }
 
   void Lose(const std::string& path, Lsn last, const std::string& what) {
@@ -61,7 +89,11 @@ class LogSalvage {
 
   // Records behind the last one that something says were acknowledged.
   void LoseAcknowledged() {
-    if (plan_.control.has_value()) {
+    // What CONTROL knows speaks of its tail: a truncation or a reset may have begun a later one.
+    const bool of_the_end = plan_.control.has_value() &&
+                            (plan_.sources.empty() || plan_.sources.back().header_lost ||
+                             plan_.sources.back().generation <= plan_.control->tail_generation);
+    if (of_the_end) {
       durable_lsn_ = std::max(durable_lsn_, plan_.control->durable_lsn);
     }
     if (durable_lsn_ < next_lsn_ || (next_lsn_ == 0 && durable_lsn_ == 0)) return;
@@ -152,6 +184,11 @@ bool SalvageResult::lost() const {
 bool SalvageResult::corrected() const {
   return std::any_of(damage.begin(), damage.end(),
                      [](const Finding& one) { return one.corrected; });
+}
+
+bool SalvageResult::uncertain() const {
+  return std::any_of(damage.begin(), damage.end(),
+                     [](const Finding& one) { return one.uncertain; });
 }
 
 absl::StatusOr<SalvageResult> SalvageLog(const std::string& directory, bool keep_parts,

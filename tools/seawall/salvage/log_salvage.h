@@ -61,6 +61,8 @@ struct SalvageResult {
 
   bool lost() const;
   bool corrected() const;
+  // Whether more is lost than is known cannot be said: CONTROL, say, is gone.
+  bool uncertain() const;
 };
 
 // Errors of reading other than damage, and of the sink. Memory: one segment.

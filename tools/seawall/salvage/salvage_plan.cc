@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/format/cursor_table.h"
 #include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
@@ -30,6 +31,7 @@ struct Candidate {
   std::optional<uint64_t> named;  // the generation that its name says
   SegmentHeader header;
   bool header_lost = false;
+  bool base_is_certain = true;
   bool committed = true;  // something proves that it was begun
 };
 
@@ -47,23 +49,36 @@ bool CorrectOneBit(std::string* bytes, uint64_t from, uint64_t count,
   return false;
 }
 
+std::optional<ControlBlock> SlotAt(const std::string& bytes, uint64_t at) {
+  ControlBlock block;
+  uint32_t version;
+  if (at + kControlSlotBytes > bytes.size() ||
+      DecodeControlBlock(bytes.data() + at, &block, &version) != DecodeResult::kValid) {
+    return std::nullopt;
+  }
+  return block;
+}
+
 std::optional<ControlBlock> NewestSlot(const std::string& bytes) {
   std::optional<ControlBlock> newest;
-  for (uint64_t at = 0;
-       at + kControlSlotBytes <= bytes.size() && at < kControlSlots * kControlSlotBytes;
-       at += kControlSlotBytes) {
-    ControlBlock block;
-    uint32_t version;
-    if (DecodeControlBlock(bytes.data() + at, &block, &version) == DecodeResult::kValid &&
-        (!newest.has_value() || newest->sequence < block.sequence)) {
-      newest = block;
+  for (uint64_t slot = 0; slot < kControlSlots; ++slot) {
+    std::optional<ControlBlock> block = SlotAt(bytes, slot * kControlSlotBytes);
+    if (block.has_value() && (!newest.has_value() || newest->sequence < block->sequence)) {
+      newest = std::move(block);
     }
   }
   return newest;
 }
 
-// A salt that both a group's header and its first record agree on.
-std::optional<uint64_t> ProvenSalt(const std::string& bytes, Lsn* first_lsn) {
+// The first group that is left in a file without a header.
+struct FirstGroup {
+  uint64_t salt = 0;
+  uint64_t offset = 0;
+  Lsn lsn = 0;
+};
+
+// With a salt that both a group's header and its first record agree on.
+std::optional<FirstGroup> ProvenGroup(const std::string& bytes) {
   for (uint64_t at = kSegmentHeaderBytes; at + kGroupHeaderBytes <= bytes.size();
        at += kGroupUnitBytes) {
     if (!HasGroupMagic(bytes.data() + at)) continue;
@@ -74,22 +89,35 @@ std::optional<uint64_t> ProvenSalt(const std::string& bytes, Lsn* first_lsn) {
     if (DecodeGroupHeader(bytes.data() + at, salt, at, &group, &checksum) &&
         FindRecord(std::string_view(bytes).substr(at + kGroupHeaderBytes), salt, &record) &&
         record.lsn == group.first_lsn) {
-      *first_lsn = group.first_lsn;
-      return salt;
+      return FirstGroup{salt, at, group.first_lsn};
     }
   }
   return std::nullopt;
 }
 
-// The first record of the first group that is valid with `salt`; 0 if there is none.
-Lsn FirstLsn(const std::string& bytes, uint64_t salt) {
+// With a salt that is known.
+std::optional<FirstGroup> GroupOf(const std::string& bytes, uint64_t salt) {
   for (uint64_t at = kSegmentHeaderBytes; at + kGroupHeaderBytes <= bytes.size();
        at += kGroupUnitBytes) {
     GroupHeader group;
     uint64_t checksum;
-    if (DecodeGroupHeader(bytes.data() + at, salt, at, &group, &checksum)) return group.first_lsn;
+    if (DecodeGroupHeader(bytes.data() + at, salt, at, &group, &checksum)) {
+      return FirstGroup{salt, at, group.first_lsn};
+    }
   }
-  return 0;
+  return std::nullopt;
+}
+
+// True if no group can have been before this one. Groups begin directly after the header, or after
+// the cursors' slots, if the segment has these.
+bool BeginsSegment(const std::string& bytes, const FirstGroup& group) {
+  if (group.lsn == kFirstLsn || group.offset == kSegmentHeaderBytes) return true;
+  if (group.offset != kSegmentHeaderBytes + kCursorAreaBytes) return false;
+  CursorTable table;
+  return DecodeCursorSlot(bytes.data() + kSegmentHeaderBytes, group.salt, kSegmentHeaderBytes,
+                          &table) ||
+         DecodeCursorSlot(bytes.data() + kSegmentHeaderBytes + kCursorSlotBytes, group.salt,
+                          kSegmentHeaderBytes + kCursorSlotBytes, &table);
 }
 
 class Planner {
@@ -148,13 +176,7 @@ class Planner {
       if (!bytes.ok()) return bytes.status();
       bytes->resize(std::max<size_t>(bytes->size(), kControlSlots * kControlSlotBytes));
       plan_.control = NewestSlot(*bytes);
-      for (uint64_t slot = 0; slot < kControlSlots && !plan_.control.has_value(); ++slot) {
-        uint64_t at = 0;
-        const auto good = [&] { return (plan_.control = NewestSlot(*bytes)).has_value(); };
-        if (CorrectOneBit(&*bytes, slot * kControlSlotBytes, kControlSlotUsedBytes, good, &at)) {
-          Add("bit_corrected", path, at, "one bit of a slot of CONTROL", {}, false, true);
-        }
-      }
+      CorrectControl(path, &*bytes);
     }
     if (plan_.control.has_value()) return absl::OkStatus();
     for (const std::string& name : names_) {
@@ -167,10 +189,30 @@ class Planner {
       return absl::OkStatus();
     }
     Add("no_control", path, 0,
-        "no valid copy of what the log knows of itself: which segments were trimmed, and how far "
-        "it "
-        "went, is told by the segments alone");
+        "no valid copy of what the log knows of itself: only the segments say which of them were "
+        "trimmed, and how far the log went; whether more was acknowledged is not known");
+    plan_.damage.back().uncertain = true;
     return absl::OkStatus();
+  }
+
+  // Looks for one flipped bit in the slots of which any may be the newest: all of them if none is
+  // valid, else the one that comes after the newest valid one.
+  void CorrectControl(const std::string& path, std::string* bytes) {
+    const bool any = plan_.control.has_value();
+    for (uint64_t slot = 0; slot < kControlSlots; ++slot) {
+      if (any && slot != (plan_.control->sequence + 1) % kControlSlots) continue;
+      const auto good = [&] { return SlotAt(*bytes, slot * kControlSlotBytes).has_value(); };
+      if (good()) continue;
+      uint64_t at = 0;
+      if (CorrectOneBit(bytes, slot * kControlSlotBytes, kControlSlotUsedBytes, good, &at)) {
+        Add("bit_corrected", path, at, "one bit of a slot of CONTROL", {}, false, true);
+      } else if (any) {
+        Add("unreadable", path, slot * kControlSlotBytes,
+            "a slot of CONTROL that may have been written last: it may have known of more");
+        plan_.damage.back().uncertain = true;
+      }
+    }
+    plan_.control = NewestSlot(*bytes);
   }
 
   absl::StatusOr<std::string> ReadHead(const std::string& name, size_t count) const {
@@ -194,10 +236,17 @@ class Planner {
       candidate.named = ParseSegmentName(name);
       uint32_t version = 0;
       DecodeResult result = DecodeSegmentHeader(block->data(), &candidate.header, &version);
-      if (result == DecodeResult::kValid) {
+      const bool spare =
+          result == DecodeResult::kValid && candidate.header.state == SegmentState::kSpare &&
+          candidate.header.generation == candidate.named &&
+          (!plan_.control.has_value() || candidate.header.log_id == plan_.control->log_id);
+      if (spare) {
+        absl::Status status = FindSalt(candidate.header.salt, &candidate);
+        if (!status.ok()) return status;
+      } else if (result == DecodeResult::kValid) {
         candidates_.push_back(candidate);
       } else if (candidate.named.has_value() && !CorrectHeader(&*block, &candidate)) {
-        absl::Status status = FindSalt(&candidate);
+        absl::Status status = FindSalt(std::nullopt, &candidate);
         if (!status.ok()) return status;
       }
     }
@@ -220,31 +269,41 @@ class Planner {
     return true;
   }
 
-  // Without a header CONTROL may know the salt, or the groups themselves prove it.
-  absl::Status FindSalt(Candidate* candidate) {
+  // Without a header CONTROL may know the salt, or the groups themselves prove it. A spare holds no
+  // group of its own salt, unless the block of its header was lost when it was begun. Where the
+  // salt is known, groups of another one are of an earlier life of the file.
+  absl::Status FindSalt(std::optional<uint64_t> spare_salt, Candidate* candidate) {
     SegmentHeader header;
     header.generation = *candidate->named;
     header.state = SegmentState::kBegun;
     absl::StatusOr<std::string> bytes = ReadForSalvage(candidate->path, &plan_.damage);
     if (!bytes.ok()) return bytes.status();
     candidate->committed = false;
+    std::optional<uint64_t> salt = spare_salt;
     if (plan_.control.has_value()) {
       header.log_id = plan_.control->log_id;
       candidate->committed = plan_.control->tail_generation >= header.generation;
       for (const ControlEntry& entry : plan_.control->entries) {
         if (entry.generation != header.generation) continue;
         candidate->committed = true;
-        header.salt = entry.salt;
-        header.base_lsn = FirstLsn(*bytes, entry.salt);
+        if (!salt.has_value()) salt = entry.salt;
       }
     }
-    if (header.base_lsn == 0) {
-      const std::optional<uint64_t> salt = ProvenSalt(*bytes, &header.base_lsn);
-      if (!salt.has_value()) return absl::OkStatus();  // nothing in it, or nothing to be told
-      header.salt = *salt;
+    const std::optional<FirstGroup> group =
+        salt.has_value() ? GroupOf(*bytes, *salt) : ProvenGroup(*bytes);
+    if (!group.has_value()) {
+      if (spare_salt.has_value()) {
+        candidates_.push_back(*candidate);
+      } else if (bytes->find_first_not_of('\0', kSegmentHeaderBytes) != std::string::npos) {
+        unproven_.push_back(*candidate);
+      }
+      return absl::OkStatus();
     }
+    header.salt = group->salt;
+    header.base_lsn = group->lsn;
     candidate->header = header;
     candidate->header_lost = true;
+    candidate->base_is_certain = BeginsSegment(*bytes, *group);
     candidates_.push_back(*candidate);
     return absl::OkStatus();
   }
@@ -291,15 +350,12 @@ class Planner {
       const SegmentHeader& header = candidate.header;
       plan_.sources.push_back({candidate.path, generation, header.salt, header.base_lsn,
                                header.predecessor_generation, header.durable_lsn,
-                               candidate.header_lost});
+                               candidate.header_lost, candidate.base_is_certain});
     }
   }
 
   bool IsCommitted(const SalvageSource& source) const {
-    if (chosen_.at(source.generation).committed) return true;
-    return std::any_of(plan_.sources.begin(), plan_.sources.end(), [&](const SalvageSource& other) {
-      return other.predecessor_generation == source.generation;
-    });
+    return chosen_.at(source.generation).committed || IsNamed(source.generation);
   }
 
   // A segment that was begun later replaces what older ones hold from its base on: it was cut off,
@@ -363,11 +419,46 @@ class Planner {
       const uint64_t before = plan_.sources[i].predecessor_generation;
       if (before >= first && before != 0 && !IsThere(before)) AddMissing(before, {0, 0}, kMayBeCut);
     }
+    FindUnproven();
     if (!plan_.control.has_value() || IsThere(plan_.control->tail_generation)) return;
     const uint64_t tail = plan_.control->tail_generation;
     if (plan_.sources.empty() || plan_.sources.back().generation < tail) {
       AddMissing(tail, {0, 0}, kMayBeCut);
     }
+  }
+
+  bool IsNamed(uint64_t generation) const {
+    return std::any_of(plan_.sources.begin(), plan_.sources.end(), [&](const SalvageSource& other) {
+      return other.predecessor_generation == generation;
+    });
+  }
+
+  // Files with bytes of which nothing verifies, and that no header names. CONTROL says that it
+  // never saw a record if it is not listed; without CONTROL, nobody says so. A first segment whose
+  // header is lost no longer says what was before it.
+  void FindUnproven() {
+    const bool first_is_headerless = !plan_.sources.empty() && plan_.sources.front().header_lost &&
+                                     plan_.sources.front().base_lsn > kFirstLsn;
+    const uint64_t first = plan_.control.has_value() ? plan_.control->first_generation : 0;
+    bool found_before = false;
+    for (const Candidate& candidate : unproven_) {
+      const uint64_t generation = *candidate.named;
+      if (generation < first || IsNamed(generation)) continue;
+      const bool before = first_is_headerless && generation < plan_.sources.front().generation;
+      if (plan_.control.has_value() && !before) continue;
+      found_before = found_before || before;
+      const LsnRange records = {0, before ? plan_.sources.front().base_lsn - 1 : 0};
+      Add("unreadable", candidate.path, kSegmentHeaderBytes,
+          "neither a header nor any record in this file verifies", records, true);
+    }
+    if (!first_is_headerless || found_before || !plan_.control.has_value() ||
+        plan_.sources.front().generation == first || !plan_.sources.front().base_is_certain) {
+      return;
+    }
+    Add("header_lost", plan_.sources.front().path, 0,
+        absl::StrCat("without it, it is not known whether record ",
+                     plan_.sources.front().base_lsn - 1, " was trimmed or is lost"));
+    plan_.damage.back().uncertain = true;
   }
 
   // Files that CONTROL knows to be there, and longer: what they held nobody can say.
@@ -393,6 +484,7 @@ class Planner {
   const std::string directory_;
   std::vector<std::string> names_;
   std::vector<Candidate> candidates_;
+  std::vector<Candidate> unproven_;  // without a header, and with bytes that nothing explains
   std::map<uint64_t, Candidate> chosen_;
   SalvagePlan plan_;
 };

@@ -27,6 +27,8 @@ struct Finding {
   std::string what;  // for people
   bool lost = false;
   bool corrected = false;
+  // It is not known whether records are lost: what would say so is gone.
+  bool uncertain = false;
 };
 
 struct SalvageSource {
@@ -37,8 +39,11 @@ struct SalvageSource {
   uint64_t predecessor_generation = 0;
   // All records up to here were durable when its header was written.
   Lsn durable_lsn = 0;
-  // Its header is lost; the salt was found otherwise.
+  // Its header is lost; the salt was found otherwise, and base_lsn is that of the first group that
+  // is left.
   bool header_lost = false;
+  // If header_lost: nothing was before that group.
+  bool base_is_certain = true;
   // The highest LSN that it may give: what came later begins behind it.
   Lsn last_lsn = kMaxNumber;
   // All records up to last_lsn were in it.
