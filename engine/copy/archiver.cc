@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/base/little_endian.h"
 #include "engine/format/checksum.h"
 #include "engine/io/file_io.h"
@@ -61,7 +62,11 @@ absl::StatusOr<std::string> ReadSmallFile(FileSystem* fs, const std::string& pat
 
 Archiver::Archiver(FileSystem* fs, std::string directory, const Options& options,
                    SegmentStore* store)
-    : fs_(fs), directory_(std::move(directory)), options_(options), store_(store) {}
+    : fs_(fs),
+      directory_(std::move(directory)),
+      options_(options),
+      store_(store),
+      shared_(std::make_shared<Shared>(options.archive)) {}
 
 absl::Status Archiver::Load(const RecoveredLog& log) {
   if (!options_.archive) return absl::OkStatus();
@@ -81,63 +86,112 @@ absl::Status Archiver::Load(const RecoveredLog& log) {
 }
 
 void Archiver::Start() {
-  if (options_.archive) thread_ = std::thread([this] { Run(); });
+  if (!options_.archive) return;
+  thread_ = std::thread([this, shared = shared_] { Run(shared.get()); });
 }
 
-void Archiver::Stop() {
+absl::Status Archiver::Stop() {
+  if (!thread_.joinable()) return absl::OkStatus();
+  const auto bound = std::chrono::microseconds(options_.archive_close_micros);
+  std::string late_path;
+  Lsn late_lsn = 0;
+  bool abandoned = false;
   {
-    MutexLock lock(&mutex_);
-    stop_ = true;
-    work_.NotifyOne();
+    MutexLock lock(&shared_->mutex);
+    const Clock::time_point deadline = Clock::now() + bound;
+    shared_->stop = true;
+    shared_->deadline = deadline;
+    shared_->changed.NotifyAll();
+    while (!shared_->ended) {
+      const bool late = Clock::now() >= deadline;
+      if (late && shared_->in_hook) {
+        shared_->abandoned = abandoned = true;
+        break;
+      }
+      // After the deadline the thread is not in the hook, and only has to note what it took.
+      if (late) {
+        shared_->changed.Wait(&shared_->mutex);
+      } else {
+        shared_->changed.WaitUntil(&shared_->mutex, deadline);
+      }
+    }
+    late_path = shared_->late_path;
+    late_lsn = shared_->late_lsn;
   }
-  if (thread_.joinable()) thread_.join();
+  if (abandoned) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
+  if (late_lsn == 0) return absl::OkStatus();
+  return absl::DeadlineExceededError(absl::StrCat(
+      late_path, ": expected the archive hook to return within ", bound.count(),
+      " microseconds of Close(), found it at work: this segment and those sealed after it, from "
+      "record ",
+      late_lsn, " on, are not archived; they are when the log is opened again"));
 }
 
 void Archiver::AddStats(Stats* stats) const {
-  MutexLock lock(&mutex_);
-  stats->segments_archived = archived_segments_;
-  stats->archive_failures = failures_;
+  MutexLock lock(&shared_->mutex);
+  stats->segments_archived = shared_->archived_segments;
+  stats->archive_failures = shared_->failures;
 }
 
-void Archiver::Run() {
+void Archiver::Run(Shared* shared) {
   const auto first_pause = std::chrono::microseconds(options_.archive_retry_micros);
   Clock::duration pause = first_pause;
   // Found anew after each failure: a truncation may have cut the segment off.
   while (std::optional<SegmentRef> segment = store_->AwaitSealed(archived_)) {
-    const absl::Status status = Archive(*segment);
-    if (status.ok()) {
+    Called called = CallHook(*segment, shared);
+    if (called == Called::kAbandoned) return;  // not this->anything from here on
+    if (called == Called::kTooLate) break;
+    if (called == Called::kTaken && Remember(segment->generation).ok()) {
       archived_ = segment->generation;
       pause = first_pause;
       // By the generation: a truncation or Reset may have given its last LSN to another segment.
       store_->retention().HoldAfter(HoldKind::kArchive, kHoldName, archived_);
-      MutexLock lock(&mutex_);
-      ++archived_segments_;
+      MutexLock lock(&shared->mutex);
+      ++shared->archived_segments;
       continue;
     }
-    MutexLock lock(&mutex_);
-    ++failures_;
+    MutexLock lock(&shared->mutex);
+    ++shared->failures;
     const Clock::time_point until = Clock::now() + pause;
-    while (!stop_ && Clock::now() < until) work_.WaitUntil(&mutex_, until);
-    if (stop_) return;
+    while (!shared->stop && Clock::now() < until) shared->changed.WaitUntil(&shared->mutex, until);
+    if (shared->stop) break;
     pause = std::min<Clock::duration>(2 * pause, kLongestPause);
   }
+  MutexLock lock(&shared->mutex);
+  shared->ended = true;
+  shared->changed.NotifyAll();
 }
 
-absl::Status Archiver::Archive(const SegmentRef& segment) {
+Archiver::Called Archiver::CallHook(const SegmentRef& segment, Shared* shared) {
   SealedSegment sealed;
   sealed.path = segment.path;
   sealed.generation = segment.generation;
   sealed.first_lsn = segment.base_lsn;
   sealed.last_lsn = segment.last_lsn;
   sealed.bytes = segment.end;
+  {
+    MutexLock lock(&shared->mutex);
+    shared->late_path = sealed.path;
+    shared->late_lsn = sealed.first_lsn;
+    if (Clock::now() >= shared->deadline) return Called::kTooLate;
+    shared->in_hook = true;
+  }
   absl::Status status;
   try {
-    status = options_.archive(sealed);
+    status = shared->hook(sealed);
   } catch (...) {
     // The caller's code: what it throws must not end the process from a thread of the log's.
     status = absl::UnknownError("the archive hook threw an exception");
   }
-  return status.ok() ? Remember(segment.generation) : status;
+  MutexLock lock(&shared->mutex);
+  shared->in_hook = false;
+  if (shared->abandoned) return Called::kAbandoned;
+  shared->late_lsn = 0;
+  return status.ok() ? Called::kTaken : Called::kFailed;
 }
 
 // A new file each time: nothing of a write or sync that failed is relied upon.

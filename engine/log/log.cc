@@ -246,10 +246,12 @@ class LogImpl final : public Log {
     close_status_ = commit_.Close();
     watermark_.Stop();
     store_.Stop();
-    archiver_.Stop();
     if (close_status_.ok()) {
       close_status_ = store_.MarkClosed(commit_.digest());
     }
+    // The log is closed before the caller's code is waited for.
+    const absl::Status archived = archiver_.Stop();
+    if (close_status_.ok()) close_status_ = archived;
     lock_.reset();
     events_.Stop();
     return close_status_;

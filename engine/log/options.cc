@@ -18,6 +18,7 @@ constexpr uint64_t kMaxSegmentBytes = uint64_t{1} << 30;
 constexpr uint32_t kMaxBuffers = 64;
 constexpr uint64_t kMaxRetainMicros = uint64_t{100} * 365 * 24 * 60 * 60 * 1000 * 1000;
 constexpr uint64_t kMaxIntervalMicros = uint64_t{24} * 60 * 60 * 1000 * 1000;
+constexpr uint64_t kMaxArchiveCloseMicros = uint64_t{24} * 3600 * 1000 * 1000;
 constexpr uint64_t kMaxArchiveRetryMicros = uint64_t{60} * 1000 * 1000;
 // One control entry is the active segment's, one that of a spare that is being made.
 constexpr uint32_t kMaxRecycled = kMaxControlEntries - 2;
@@ -56,6 +57,8 @@ absl::Status Options::Validate() const {
   check(archive_retry_micros >= 1 && archive_retry_micros <= kMaxArchiveRetryMicros,
         "archive_retry_micros is ", archive_retry_micros, ", expected 1 to ",
         kMaxArchiveRetryMicros);
+  check(archive_close_micros <= kMaxArchiveCloseMicros, "archive_close_micros is ",
+        archive_close_micros, ", expected at most ", kMaxArchiveCloseMicros);
   check(slow_sync_micros <= kMaxIntervalMicros, "slow_sync_micros is ", slow_sync_micros,
         ", expected at most ", kMaxIntervalMicros);
   if (problems.empty()) {

@@ -141,11 +141,17 @@ struct Options {
   // Meanwhile appends go on, and the log keeps the segments. Which ones it took is remembered in
   // the log's directory; but a crash between its return and that makes it be called again for the
   // same segment: it must not mind. It must not Close or destroy the log. Close() calls it for what
-  // is sealed by then, up to the first failure; the rest follows when the log is opened again. The
-  // segment that is being written is not archived before it is full, or cut.
+  // is sealed by then, up to the first failure or until archive_close_micros have passed; the rest
+  // follows when the log is opened again. The segment that is being written is not archived before
+  // it is full, or cut.
   std::function<absl::Status(const SealedSegment&)> archive;
   // From 1 to a minute.
   uint64_t archive_retry_micros = 100'000;
+  // How long Close() and the destructor wait for `archive`: no call of it begins after that, and
+  // one that has not returned by then is left to end by itself, on a thread of its own. What it
+  // captures must live as long. The log is closed and all its records are durable: Close() returns
+  // DeadlineExceeded, which says what was not archived. Up to a day.
+  uint64_t archive_close_micros = 30'000'000;
 
   // Not owned; must outlive the log. nullptr: the operating system's.
   FileSystem* file_system = nullptr;

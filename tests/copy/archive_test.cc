@@ -197,6 +197,81 @@ TEST_F(ArchiveTest, WithoutAMemorySegmentsComeAgain) {
   }
 }
 
+// ---- A hook that does not return
+
+// What the hook and the test share outlives the log, as the hook does.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int entered = 0;
+  int left = 0;
+  bool open = false;
+
+  absl::Status Pass() {
+    std::unique_lock<std::mutex> lock(mutex);
+    ++entered;
+    changed.notify_all();
+    changed.wait(lock, [&] { return open; });
+    ++left;
+    changed.notify_all();
+    return absl::OkStatus();
+  }
+  void AwaitEntered() {
+    std::unique_lock<std::mutex> lock(mutex);
+    changed.wait(lock, [&] { return entered > 0; });
+  }
+  void Open() {
+    std::unique_lock<std::mutex> lock(mutex);
+    open = true;
+    changed.notify_all();
+    changed.wait(lock, [&] { return left == entered; });
+  }
+};
+
+TEST_F(ArchiveTest, CloseDoesNotWaitForAHookThatHangs) {
+  const auto gate = std::make_shared<Gate>();
+  Options options = WithHook();
+  options.archive = [gate](const SealedSegment&) { return gate->Pass(); };
+  options.archive_close_micros = 20 * 1000;
+  for (int life = 0; life < 2; ++life) {
+    auto log = MustOpen(options);
+    Append(log.get(), 14);
+    gate->AwaitEntered();
+    const absl::Status closed = log->Close();
+    EXPECT_TRUE(Fails(closed, absl::StatusCode::kDeadlineExceeded,
+                      {log_ + "/" + SegmentName(1), "expected the archive hook to return",
+                       "from record 1 on, are not archived"}));
+    EXPECT_EQ(log->Close(), closed);
+    EXPECT_EQ(log->durable_lsn(), 14u * (static_cast<Lsn>(life) + 1));
+    log.reset();  // the hook is still at work
+    if (life == 0) continue;
+    // It was closed all the same, and its lock is free.
+    EXPECT_EQ(MustOpen(Options())->recovery_report().verdict, RecoveryVerdict::kClean);
+  }
+  {
+    const std::lock_guard<std::mutex> lock(gate->mutex);
+    EXPECT_EQ(gate->entered, 2);  // one call in each life
+  }
+  gate->Open();
+  // What it took when nobody was there any more is not remembered: it comes again.
+  auto log = MustOpen(WithHook());
+  ASSERT_OK(log->Close());
+  EXPECT_EQ(hook_.segments().front().first_lsn, 1u);
+}
+
+// Destroying the log does not wait for it either.
+TEST_F(ArchiveTest, TheDestructorDoesNotWaitForAHookThatHangs) {
+  const auto gate = std::make_shared<Gate>();
+  Options options = WithHook();
+  options.archive = [gate](const SealedSegment&) { return gate->Pass(); };
+  options.archive_close_micros = 0;
+  auto log = MustOpen(options);
+  Append(log.get(), 14);
+  gate->AwaitEntered();
+  log.reset();
+  gate->Open();
+}
+
 TEST_F(ArchiveTest, ATruncationAndAResetLeaveNothingBehindToWaitFor) {
   auto log = MustOpen(WithHook());
   Append(log.get(), 14);
