@@ -5,10 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -210,6 +213,156 @@ TEST_F(ToolArchiveTest, TheCommandReadsNothingOfTheInputAndWritesNothingToTheOut
   EXPECT_THAT(append.err, StartsWith("took " + SegmentFile(1) + "\ntook " + SegmentFile(2) + "\n"));
   EXPECT_EQ(ReadFile(eaten), "");
   EXPECT_TRUE(RunTool({"dump", "--raw", log_}).out == options.input);
+}
+
+// ---- Signals while a command runs
+
+// An append of four segments whose archive command has begun for the first one.
+class StoppedAppend {
+ public:
+  // `command` gets the path of a pipe, $1, which it opens to write when it begins.
+  StoppedAppend(const ScratchDirectory& scratch, std::vector<std::string> arguments,
+                bool keep_input_open)
+      : err_(scratch.path("err")) {
+    const std::string in = scratch.path("in"), begun = scratch.path("begun");
+    WriteFile(in, NumberedLines(1, kRecords));
+    int input[2];
+    EXPECT_EQ(pipe2(input, O_CLOEXEC), 0);
+    child_ = fork();
+    if (child_ == 0) {
+      const int err_fd = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      const int in_fd = keep_input_open ? input[0] : open(in.c_str(), O_RDONLY);
+      if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(err_fd, STDERR_FILENO) < 0) _exit(126);
+      std::vector<char*> argv = {const_cast<char*>("seawall")};
+      for (std::string& argument : arguments) argv.push_back(argument.data());
+      argv.push_back(nullptr);
+      execv("tools/seawall/seawall", argv.data());
+      _exit(127);
+    }
+    close(input[0]);
+    input_ = input[1];
+    if (keep_input_open) {
+      const std::string lines = NumberedLines(1, kRecords);
+      EXPECT_EQ(write(input_, lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
+    }
+    // The command writes its pid: to read it is to wait for it.
+    std::ifstream(begun) >> command_;
+    EXPECT_GT(command_, 0);
+  }
+  ~StoppedAppend() { close(input_); }
+
+  void Send(int signal) {
+    sent_ = std::chrono::steady_clock::now();
+    EXPECT_EQ(kill(child_, signal), 0);
+  }
+  // What waitpid() says.
+  int End() {
+    int status = 0;
+    EXPECT_EQ(waitpid(child_, &status, 0), child_);
+    took_ = std::chrono::steady_clock::now() - sent_;
+    return status;
+  }
+  // Since the last signal.
+  double took_seconds() const { return took_.count(); }
+  std::string err() const { return ReadFile(err_); }
+  bool CommandLives() const { return kill(command_, 0) == 0; }
+
+ private:
+  const std::string err_;
+  pid_t child_ = -1;
+  pid_t command_ = -1;
+  int input_ = -1;
+  std::chrono::steady_clock::time_point sent_;
+  std::chrono::duration<double> took_{};
+};
+
+class ToolArchiveSignalTest : public ToolArchiveTest {
+ protected:
+  void SetUp() override {
+    ToolArchiveTest::SetUp();
+    ASSERT_EQ(mkfifo(begun_.c_str(), 0600), 0);
+  }
+  // A command that says that it has begun, and goes on with `rest`.
+  std::vector<std::string> Begin(const std::string& rest) const {
+    return AppendCommand("echo $$ >" + begun_ + "; " + rest);
+  }
+  // How many records the log holds: those that it was given, from the first one on.
+  int Records() const {
+    const std::string dump = RunTool({"dump", "--raw", log_}).out;
+    const int records = static_cast<int>(Count(dump, "\n"));
+    EXPECT_TRUE(dump == NumberedLines(1, records)) << dump.substr(0, 100);
+    return records;
+  }
+  // All that was appended before the signal came.
+  void ExpectAllDurable(const StoppedAppend& append) const {
+    const std::string records = std::to_string(Records());
+    EXPECT_THAT(append.err(),
+                AllOf(HasSubstr("Terminated: appended " + records + " records"),
+                      HasSubstr("LSN 1 to " + records + ", durable"), HasSubstr("not archived: "),
+                      HasSubstr("/" + SegmentFile(1)), HasSubstr("from LSN 1 on")));
+    EXPECT_THAT(RunTool({"verify", log_}).out, HasSubstr("closed by its writer"));
+  }
+
+  const std::string begun_ = scratch_.path("begun");
+};
+
+TEST_F(ToolArchiveSignalTest, ACommandThatHangsIsEnded) {
+  for (bool keep_input_open : {false, true}) {
+    std::filesystem::remove_all(log_);
+    StoppedAppend append(scratch_, Begin("exec sleep 1000"), keep_input_open);
+    append.Send(SIGTERM);
+    const int status = append.End();
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+    EXPECT_LT(append.took_seconds(), 2);
+    EXPECT_FALSE(append.CommandLives());
+    ExpectAllDurable(append);
+  }
+}
+
+TEST_F(ToolArchiveSignalTest, SoIsOneThatDoesNotListen) {
+  StoppedAppend append(scratch_, Begin("trap '' TERM; sleep 1000; sleep 1000"), false);
+  append.Send(SIGTERM);
+  const int status = append.End();
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  EXPECT_LT(append.took_seconds(), 2);
+  EXPECT_FALSE(append.CommandLives());
+  ExpectAllDurable(append);
+}
+
+// timeout(1) sends a signal to its child, and the same to its group.
+TEST_F(ToolArchiveSignalTest, TwoSignalsAtOnceAreOne) {
+  StoppedAppend append(scratch_, Begin("exec sleep 1000"), false);
+  append.Send(SIGTERM);
+  append.Send(SIGTERM);
+  const int status = append.End();
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  ExpectAllDurable(append);
+}
+
+TEST_F(ToolArchiveSignalTest, ASecondSignalEndsAllAtOnce) {
+  StoppedAppend append(scratch_, Begin("trap '' TERM; sleep 1000; sleep 1000"), false);
+  append.Send(SIGTERM);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // no longer the same wish
+  append.Send(SIGINT);
+  const int status = append.End();
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+  // The command would not have been killed before 1.2 seconds, and what ends in order speaks.
+  EXPECT_THAT(append.err(), Not(HasSubstr("appended")));
+  EXPECT_GT(Records(), 10);
+}
+
+// What was left is archived by the next one.
+TEST_F(ToolArchiveSignalTest, ACopyThatIsNearlyMadeIsMade) {
+  {
+    StoppedAppend append(scratch_, Begin("sleep 0.2; " + Copy()), true);
+    append.Send(SIGTERM);
+    EXPECT_TRUE(WIFSIGNALED(append.End()));
+  }
+  EXPECT_TRUE(std::filesystem::exists(archive_ + "/" + SegmentFile(1)));
+  const int records = Records();
+  EXPECT_EQ(Append(records + 1, records + 1, Copy()).code, 0);
+  EXPECT_EQ(Restore({archive_, log_}).code, 0);
+  EXPECT_TRUE(RunTool({"dump", "--raw", out_}).out == NumberedLines(1, records + 1));
 }
 
 TEST_F(ToolArchiveTest, ACommandWithAnUnknownPercentIsRefusedAndNothingIsMade) {

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 
 #include "absl/flags/flag.h"
@@ -65,9 +65,10 @@ A record may have 2 MiB, or a quarter of --segment_bytes if that is less. A long
 
 If it fails midway, what was appended before stays in the log, and it says how much that is, how
 much of it is durable, and where the rest of the input begins. On Ctrl-C (SIGINT), SIGTERM and SIGHUP
-it stops reading, makes durable what it has appended, says how much that is, and ends by the signal.
-A line that had not come to its newline is not appended then. (A second signal does not hurry it;
-Ctrl-\ ends it at once.)
+it stops reading, makes durable what it has appended, says how much that is and what is not archived,
+and ends by the signal, within two seconds: an archive command that does not end in most of one is
+ended, with all that it has started. A line that had not come to its newline is not appended then. A
+second signal ends it at once.
 
 Exit status: 0 all is appended and durable, 1 the log is damaged, 2 could not be done; in a shell,
 130 after Ctrl-C and 143 after SIGTERM.
@@ -80,12 +81,15 @@ Examples:
   seawall dump --raw --framing=length /tmp/a | seawall append --framing=length /tmp/b
 )";
 
+constexpr uint64_t kMaxArchiveMicros = uint64_t{24} * 3600 * 1000 * 1000;  // all of a day
+
 enum class DurableAt { kEach, kBatch, kEnd };
 
+// Read by another thread, too: when a signal ends us.
 struct Appended {
-  Lsn first = 0;
-  Lsn last = 0;
-  uint64_t bytes = 0;
+  std::atomic<Lsn> first{0};
+  std::atomic<Lsn> last{0};
+  std::atomic<uint64_t> bytes{0};
 };
 
 absl::Status AppendAll(RecordInput* input, DurableAt durable, Log* log, Appended* done) {
@@ -97,8 +101,8 @@ absl::Status AppendAll(RecordInput* input, DurableAt durable, Log* log, Appended
         record, durable == DurableAt::kEach ? Durability::kDurable : Durability::kAppended);
     status = lsn.status();
     if (!status.ok()) break;
-    if (done->first == 0) done->first = *lsn;
     done->last = *lsn;
+    if (done->first == 0) done->first = *lsn;
     done->bytes += record.size();
     if (durable == DurableAt::kBatch && input->Drained()) status = log->WaitDurable(*lsn);
     progress.Show(done->last - done->first + 1, done->bytes);
@@ -118,16 +122,17 @@ bool GetDurable(DurableAt* durable) {
 
 // "appended 2 records (9 bytes): LSN 1 to 2, durable". `durable_lsn`: the log's, at the end.
 std::string Summary(const Appended& done, Lsn durable_lsn) {
-  if (done.first == 0) return "appended nothing";
-  const uint64_t count = done.last - done.first + 1;
-  const std::string to = count == 1 ? std::string() : absl::StrCat(" to ", done.last);
+  const Lsn first = done.first, last = done.last;
+  if (first == 0) return "appended nothing";
+  const uint64_t count = last - first + 1;
+  const std::string to = count == 1 ? std::string() : absl::StrCat(" to ", last);
   std::string durable = ", durable";
-  if (durable_lsn < done.first) durable = ", none of it known to be durable";
-  if (durable_lsn >= done.first && durable_lsn < done.last) {
+  if (durable_lsn < first) durable = ", none of it known to be durable";
+  if (durable_lsn >= first && durable_lsn < last) {
     durable = absl::StrCat(", durable up to LSN ", durable_lsn);
   }
   return absl::StrCat("appended ", FormatCount(count, "record"), " (", FormatBytes(done.bytes),
-                      "): LSN ", done.first, to, durable);
+                      "): LSN ", first, to, durable);
 }
 
 // A torn tail and the like: worth a word, as it is gone from now on.
@@ -237,20 +242,42 @@ ExitCode FailToOpen(const std::string& directory, const absl::Status& status) {
   return Fail("append", status);
 }
 
+// What a signal ended, and how far it was.
+void TellInterruption(const Interruption& interruption, const std::string& summary,
+                      const ArchiveCommand* archive) {
+  std::fprintf(stderr, "seawall append: %s: %s\n", interruption.name().c_str(), summary.c_str());
+  const std::string unarchived = archive == nullptr ? std::string() : archive->Unarchived();
+  if (!unarchived.empty()) std::fprintf(stderr, "seawall append: %s\n", unarchived.c_str());
+}
+
 ExitCode AppendFrom(const Input& input, const std::string& directory, Framing framing,
                     DurableAt durable) {
-  const Interruption interruption;
+  Interruption interruption;
   Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
-  const std::string archive = absl::GetFlag(FLAGS_archive_command);
-  if (!archive.empty()) options.archive = ArchiveByCommand(archive);
-  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
+  const std::string command = absl::GetFlag(FLAGS_archive_command);
+  std::unique_ptr<ArchiveCommand> archive;
+  if (!command.empty()) {
+    archive = std::make_unique<ArchiveCommand>(command, &interruption);
+    options.archive = [&archive](const SealedSegment& segment) { return (*archive)(segment); };
+    options.archive_close_micros = kMaxArchiveMicros;  // who does not want to wait interrupts us
+  }
+  Appended done;
+  std::atomic<const Log*> opened{nullptr};
+  absl::StatusOr<std::unique_ptr<Log>> log;
+  const EndInTime end_in_time(interruption, [&] {
+    const Log* const now = opened;
+    TellInterruption(interruption,
+                     Summary(done, now == nullptr ? 0 : now->durable_lsn()) + "; not closed",
+                     archive.get());
+  });
+  log = Log::Open(directory, options);
   if (!log.ok()) return FailToOpen(directory, log.status());
+  opened = log->get();
   TellRecovery(**log);
   if (isatty(input.fd) == 1) {
     std::fputs("seawall append: each line that you type is a record; Ctrl-D ends.\n", stderr);
   }
   RecordInput records(input.fd, input.name, framing, options.max_record_bytes, &interruption);
-  Appended done;
   absl::Status status = AppendAll(&records, durable, log->get(), &done);
   const absl::Status closed = (*log)->Close();
   if (status.ok()) status = closed;
@@ -260,9 +287,10 @@ ExitCode AppendFrom(const Input& input, const std::string& directory, Framing fr
     const std::string next = HowToGoOn(done, (*log)->durable_lsn(), framing);
     return next.empty() ? Fail("append", status) : Fail("append", status, next);
   }
-  if (records.interrupted()) {
-    std::fprintf(stderr, "seawall append: %s: %s\n", strsignal(interruption.signal()),
-                 summary.c_str());
+  // A signal that came when all was appended, and the archive command was at work, ends us, too.
+  const bool cut_short = archive != nullptr && !archive->Unarchived().empty();
+  if (records.interrupted() || (interruption.signal() != 0 && cut_short)) {
+    TellInterruption(interruption, summary, archive.get());
     interruption.Die();
   }
   Output output;

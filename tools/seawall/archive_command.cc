@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/io/file_io.h"
@@ -58,13 +58,13 @@ std::optional<std::string> Substitute(const std::string& command, const SealedSe
   return result;
 }
 
-// The exit status, as a shell has it; or that it could not be run.
-absl::StatusOr<int> RunShell(const std::string& command) {
+// 0 and errno if it cannot be had.
+pid_t Spawn(const std::string& command) {
   std::string shell = "/bin/sh", dash_c = "-c", text = command;
   char* const arguments[] = {shell.data(), dash_c.data(), text.data(), nullptr};
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  // A Ctrl-C is for us: we end in order, and a copy that is being made is made.
+  // A Ctrl-C is for us: we end in order, and a copy that is nearly made is made.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&attributes, 0);
   // Our input is records, and must not be read by anybody else (as ssh does); our output is ours.
@@ -72,15 +72,26 @@ absl::StatusOr<int> RunShell(const std::string& command) {
   posix_spawn_file_actions_init(&streams);
   posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&streams, STDERR_FILENO, STDOUT_FILENO);
-  pid_t child;
+  pid_t child = 0;
   const int error = posix_spawn(&child, shell.c_str(), &streams, &attributes, arguments, environ);
   posix_spawn_file_actions_destroy(&streams);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return ErrnoStatus(error, "run", shell);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) return ErrnoStatus(errno, "wait for", shell);
-  }
+  errno = error;
+  return error == 0 ? child : 0;
+}
+
+// The exit status, as a shell has it; or that it could not be run.
+absl::StatusOr<int> RunShell(const std::string& command, Interruption* interruption) {
+  int error = 0;
+  const bool may_start = interruption->StartGroup([&] {
+    const pid_t child = Spawn(command);
+    if (child == 0) error = errno;
+    return child;
+  });
+  if (!may_start) return absl::CancelledError("interrupted");
+  if (error != 0) return ErrnoStatus(error, "run", "/bin/sh");
+  const int status = interruption->AwaitGroup();
+  if (status < 0) return ErrnoStatus(errno, "wait for", "/bin/sh");
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -93,25 +104,42 @@ std::string ArchiveCommandProblem(const std::string& command) {
   return "";
 }
 
-std::function<absl::Status(const SealedSegment&)> ArchiveByCommand(const std::string& command) {
-  auto failing = std::make_shared<bool>(false);  // used by one thread
-  return [command, failing](const SealedSegment& segment) {
-    const std::string line = Substitute(command, segment).value_or("false");
-    const absl::StatusOr<int> exit = RunShell(line);
-    if (exit.ok() && *exit == 0) {
-      *failing = false;
-      return absl::OkStatus();
-    }
-    absl::Status status = exit.ok() ? absl::UnavailableError(absl::StrCat("archive ", segment.path,
-                                                                          ": exit status ", *exit))
-                                    : exit.status();
-    if (!*failing) {
-      std::fprintf(stderr, "seawall append: %s; the log keeps it until that works\n",
-                   std::string(status.message()).c_str());
-    }
-    *failing = true;
-    return status;
-  };
+ArchiveCommand::ArchiveCommand(std::string command, Interruption* interruption)
+    : command_(std::move(command)), interruption_(interruption) {}
+
+absl::Status ArchiveCommand::operator()(const SealedSegment& segment) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    untaken_ = segment;
+  }
+  const std::string line = Substitute(command_, segment).value_or("false");
+  const absl::StatusOr<int> exit = RunShell(line, interruption_);
+  if (exit.ok() && *exit == 0) {
+    failing_ = false;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    untaken_ = SealedSegment();
+    return absl::OkStatus();
+  }
+  absl::Status status =
+      exit.ok()
+          ? absl::UnavailableError(absl::StrCat("archive ", segment.path, ": exit status ", *exit))
+          : exit.status();
+  // That a signal ended it is reported with all else that the signal ended.
+  if (!failing_ && interruption_->signal() == 0) {
+    std::fprintf(stderr, "seawall append: %s; the log keeps it until that works\n",
+                 std::string(status.message()).c_str());
+    failing_ = true;
+  }
+  return status;
+}
+
+std::string ArchiveCommand::Unarchived() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (untaken_.path.empty()) return "";
+  return absl::StrCat("not archived: ", untaken_.path, " and what comes after it, from LSN ",
+                      untaken_.first_lsn,
+                      " on; the log keeps it, and the next append with --archive_command runs the "
+                      "command for it");
 }
 
 }  // namespace seawall

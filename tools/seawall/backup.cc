@@ -2,6 +2,8 @@
 // seawall backup: copies a log, also one that is being written.
 #include "seawall/backup.h"
 
+#include <cstdio>
+
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "tools/seawall/cli/command.h"
@@ -48,6 +50,11 @@ Examples:
 ExitCode RunBackup(const std::vector<std::string>& arguments) {
   if (arguments.size() != 2) return FailUsage("backup", "expected DIR and DEST");
   const Interruption interruption;
+  const auto tell = [&interruption](const char* what) {
+    std::fprintf(stderr, "seawall backup: %s: %s\n", interruption.name().c_str(), what);
+  };
+  const EndInTime end_in_time(
+      interruption, [&tell] { tell("the copy is not known to be durable; remove DEST"); });
   Progress progress;
   BackupOptions options;
   const uint64_t to = absl::GetFlag(FLAGS_to);
@@ -62,7 +69,10 @@ ExitCode RunBackup(const std::vector<std::string>& arguments) {
   if (parent != kExitOk) return parent;
   const absl::StatusOr<BackupReport> report = BackupDirectory(arguments[0], arguments[1], options);
   progress.Clear();
-  if (interruption.signal() != 0 && !report.ok()) interruption.Die();
+  if (interruption.signal() != 0 && !report.ok()) {
+    tell("nothing was copied; DEST is as it was");
+    interruption.Die();
+  }
   if (!report.ok()) return Fail("backup", report.status());
   Output output;
   if (absl::GetFlag(FLAGS_json)) {

@@ -329,6 +329,11 @@ ExitCode RunProbe(const std::vector<std::string>& arguments) {
   const std::string load = WarnOfLoad();
   // The temporary files are removed first.
   const Interruption interruption;
+  const EndInTime end_in_time(interruption, [&] {
+    std::fprintf(stderr,
+                 "seawall probe: %s: the disk does not answer; temporary files may be left in %s\n",
+                 interruption.name().c_str(), directory.c_str());
+  });
   absl::StatusOr<ProbeResult> result = Measure(directory, seconds, *device, interruption);
   if (interruption.signal() != 0) {
     if (!result.ok() && !absl::IsCancelled(result.status())) FailProbe(result.status());

@@ -12,6 +12,7 @@
 #include "engine/io/file_io.h"
 #include "seawall/file_system.h"
 #include "tools/seawall/cli/command.h"
+#include "tools/seawall/cli/interruption.h"
 #include "tools/seawall/cli/json.h"
 #include "tools/seawall/cli/output.h"
 #include "tools/seawall/inspect/to_json.h"
@@ -213,11 +214,40 @@ absl::Status CheckReport(const std::string& path, const std::string& destination
   return file.is_open() ? absl::OkStatus() : ErrnoStatus(errno, "write", path);
 }
 
+// Passes records on until a signal comes.
+class InterruptibleSink : public SalvageSink {
+ public:
+  InterruptibleSink(const Interruption& interruption, SalvageSink* to)
+      : interruption_(interruption), to_(to) {}
+
+  absl::Status OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) override {
+    if (interruption_.signal() != 0) return absl::CancelledError("interrupted");
+    return to_->OnRecords(first_lsn, records);
+  }
+
+ private:
+  const Interruption& interruption_;
+  SalvageSink* const to_;
+};
+
 absl::StatusOr<ExitCode> Repair(const std::string& directory, const std::string& destination,
                                 const std::string& report) {
+  const Interruption interruption;
+  const auto tell = [&interruption] {
+    std::fprintf(stderr,
+                 "seawall repair: %s: DEST, if it is there now, is not complete; the log was not "
+                 "changed\n",
+                 interruption.name().c_str());
+  };
+  const EndInTime end_in_time(interruption, tell);
   SalvageWriter writer(destination, absl::GetFlag(FLAGS_renumber));
+  InterruptibleSink sink(interruption, &writer);
   absl::StatusOr<SalvageResult> result =
-      SalvageLog(directory, absl::GetFlag(FLAGS_keep_partial_batches), &writer);
+      SalvageLog(directory, absl::GetFlag(FLAGS_keep_partial_batches), &sink);
+  if (interruption.signal() != 0) {
+    tell();
+    interruption.Die();
+  }
   if (!result.ok()) return result.status();
   absl::Status status = writer.Finish(result->first_lsn);
   if (!status.ok()) return status;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // seawall restore: makes a log of archived segments and what is left of the original.
+#include <cstdio>
+
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -71,6 +73,11 @@ ExitCode RunRestore(const std::vector<std::string>& arguments) {
   const std::string out = absl::GetFlag(FLAGS_out);
   if (out.empty()) return FailUsage("restore", "expected --out=DEST");
   const Interruption interruption;
+  const auto tell = [&interruption](const char* what) {
+    std::fprintf(stderr, "seawall restore: %s: %s\n", interruption.name().c_str(), what);
+  };
+  const EndInTime end_in_time(
+      interruption, [&tell] { tell("the copy is not known to be durable; remove DEST"); });
   Progress progress;
   RestoreOptions options;
   const std::string problem = GetOptions(&options);
@@ -84,7 +91,10 @@ ExitCode RunRestore(const std::vector<std::string>& arguments) {
   const absl::StatusOr<BackupReport> report =
       RestoreLog(arguments[0], arguments.size() == 2 ? arguments[1] : "", out, options);
   progress.Clear();
-  if (interruption.signal() != 0 && !report.ok()) interruption.Die();
+  if (interruption.signal() != 0 && !report.ok()) {
+    tell("nothing was copied; DEST is as it was");
+    interruption.Die();
+  }
   if (!report.ok()) {
     return Fail("restore", report.status(), "No log was made; ARCHIVE and DIR are as they were.");
   }

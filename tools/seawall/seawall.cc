@@ -35,15 +35,16 @@ Usage: seawall COMMAND [FLAGS] DIR [...]
 `seawall COMMAND --help` (or `seawall help COMMAND`) explains each, with examples. DIR is the
 directory of one log.
 
-append writes a log; repair, backup and restore write a new one; probe writes temporary files of its
-own. All others only read: they take no lock that a writer waits for, change nothing, and work beside
-a live writer and on a read-only mount.
+append writes a log, trim takes records from one; repair, backup and restore write a new one; probe
+writes temporary files of its own. All others only read: they take no lock that a writer waits for,
+change nothing, and work beside a live writer and on a read-only mount.
 
 Exit status of all commands:
   0  done; the log, as far as it was read, is sound
   1  the log is damaged
   2  it could not be done: wrong usage, no log there, no permission, an I/O error
-A signal ends them as it ends other programs (130 for Ctrl-C, 141 for a closed pipe, in a shell).
+A signal ends them as it ends other programs (130 for Ctrl-C, 141 for a closed pipe, in a shell):
+within two seconds, after what writes has said how far it came; a second one ends them at once.
 
 Try it:
   seq 1000000 | seawall append /tmp/numbers
@@ -53,8 +54,8 @@ Try it:
 )";
 
 std::vector<Command> AllCommands() {
-  return {AppendCommand(), DumpCommand(),   TailCommand(),    StatCommand(), VerifyCommand(),
-          RepairCommand(), BackupCommand(), RestoreCommand(), ProbeCommand()};
+  return {AppendCommand(), DumpCommand(),   TailCommand(),   StatCommand(),    VerifyCommand(),
+          TrimCommand(),   RepairCommand(), BackupCommand(), RestoreCommand(), ProbeCommand()};
 }
 
 std::string Help(const std::vector<Command>& commands) {

@@ -128,6 +128,7 @@ ExitCode Follow(std::unique_ptr<Reader> owned) {
   static const Interruption* const interruption = new Interruption;
   const std::shared_ptr<Reader> reader = std::move(owned);
   CancelWhenDone(interruption, reader);
+  const EndInTime end_in_time(*interruption, [] {});  // a disk that does not answer
   Output output;
   absl::Status status = PrintAll(reader.get(), &output);
   while (status.ok() && (status = reader->Wait()).ok()) status = PrintAll(reader.get(), &output);

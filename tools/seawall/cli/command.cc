@@ -10,7 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/io/file_io.h"
 
-ABSL_FLAG(bool, json, false, "dump, verify, stat, probe, backup, restore: JSON, one object a line");
+ABSL_FLAG(bool, json, false,
+          "dump, verify, stat, probe, trim, backup, restore: JSON, one object a line");
 ABSL_FLAG(std::string, framing, "lines", "append, dump --raw: lines or length");
 
 namespace seawall {

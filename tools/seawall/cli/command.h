@@ -42,6 +42,7 @@ Command AppendCommand();
 Command ProbeCommand();
 Command RepairCommand();
 Command TailCommand();
+Command TrimCommand();
 Command BackupCommand();
 Command RestoreCommand();
 
