@@ -196,7 +196,8 @@ class Log {
 
   // Makes everything appended durable, marks the log as cleanly closed, and gives the lock up.
   // The second call returns what the first one did.
-  //   DeadlineExceeded  the log is closed, and all its records are durable; but Options::archive did
+  //   DeadlineExceeded  the log is closed, and all its records are durable; but Options::archive
+  //   did
   //                     not return in time: names the first segment that is not archived
   virtual absl::Status Close() = 0;
 
