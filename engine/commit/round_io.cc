@@ -55,15 +55,6 @@ bool RoundIo::Advance(Lsn written, bool durable, uint64_t cursor_sequence) {
   return marks_->Advance({written, writer_.generation(), writer_.end()}, durable, cursor_sequence);
 }
 
-void RoundIo::NoteReached(Waiter* waiter) {
-  waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
-  NoteQueued(*waiter);
-}
-
-void RoundIo::NoteQueued(const Waiter& waiter) {
-  if (waiter.cursor_change == 0) meter_.AddQueued(waiter.joined_at);
-}
-
 void RoundIo::AddStats(Stats* stats) const {
   stats->bytes_written = bytes_written_;
   stats->groups_written = groups_written_;

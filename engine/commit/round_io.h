@@ -54,9 +54,14 @@ class RoundIo {
   bool Advance(Lsn written, bool durable, uint64_t cursor_sequence);
 
   // The waiter has what it waited for: sets when that had come, and counts how long it was queued.
-  void NoteReached(Waiter* waiter);
+  void NoteReached(Waiter* waiter) {
+    waiter->reached_at = waiter->level == Durability::kDurable ? durable_at_ : written_at_;
+    NoteQueued(*waiter);
+  }
   // The same for the leader's own wait, which nobody wakes it from.
-  void NoteQueued(const Waiter& waiter);
+  void NoteQueued(const Waiter& waiter) {
+    if (waiter.cursor_change == 0) meter_.AddQueued(waiter.joined_at);
+  }
 
   uint64_t digest() const { return writer_.digest(); }
   void AddStats(Stats* stats) const;
