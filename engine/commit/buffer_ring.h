@@ -27,8 +27,10 @@ namespace seawall {
 //   2. Groups lie in the file in the order of the ring, without a gap: each begins where the one
 //      before it ends, or at the beginning of the next segment.
 //   3. LSNs are dense: closed_lsn_ is the last one of the closed buffers, and the open buffer's
-//   first
-//      is the one after it.
+//      first is the one after it.
+//   4. A buffer is opened again only after PopFront(), which follows the write of its group
+//      (GroupCommit::Drain); it need not be synced. All copies into it have ended by then, since
+//      the writer waited for them.
 class BufferRing {
  public:
   using Clock = std::chrono::steady_clock;

@@ -10,8 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "seawall/types.h"
-#include "tools/seawall/salvage/salvage.h"
 #include "tools/seawall/salvage/salvage_plan.h"
+#include "tools/seawall/salvage/segment_salvage.h"
 
 namespace seawall {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/seawall/salvage/salvage.h"
+#include "tools/seawall/salvage/segment_salvage.h"
 
 #include <algorithm>
 #include <utility>

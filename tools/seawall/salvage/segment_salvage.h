@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Takes every record that verifies out of a segment, however damaged what is around it: through the
 // checksums, which bind a record to its LSN, a group to its place, and both to their segment.
-#ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_H_
-#define SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_H_
+#ifndef SEAWALL_TOOLS_SEAWALL_SALVAGE_SEGMENT_SALVAGE_H_
+#define SEAWALL_TOOLS_SEAWALL_SALVAGE_SEGMENT_SALVAGE_H_
 
 #include <cstdint>
 #include <functional>
@@ -77,4 +77,4 @@ class SegmentSalvage {
 
 }  // namespace seawall
 
-#endif  // SEAWALL_TOOLS_SEAWALL_SALVAGE_SALVAGE_H_
+#endif  // SEAWALL_TOOLS_SEAWALL_SALVAGE_SEGMENT_SALVAGE_H_
