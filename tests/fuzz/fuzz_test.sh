@@ -42,7 +42,7 @@ build() {
     return 1
   fi
   # gold warns a thousand times about symbols of clang's ASan, which is harmless.
-  if ! bazel build --config=fuzz --noshow_progress --show_result=0 //tests/fuzz:write_seeds \
+  if ! bazel build "${build_options[@]}" --config=fuzz --noshow_progress --show_result=0 //tests/fuzz:write_seeds \
     "${fuzzers[@]/#///tests/fuzz:}" >"$scratch/build" 2>&1 </dev/null; then
     grep -v 'ld.gold: warning' "$scratch/build"
     return 1
