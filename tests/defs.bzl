@@ -21,19 +21,22 @@ def seawall_test(name, deps = [], srcs = None, size = "small", **more):
         **more
     )
 
-def full_and_smoke_test(name, deps):
+def full_and_smoke_test(name, deps, smoke_tags = [], **more):
     """FOO_test, all of it and without sanitizers, and FOO_smoke_test, a part of it for them.
 
     Args:
       name: FOO_test.
       deps: as in seawall_test.
+      smoke_tags: of the smoke test, beside "no-plain".
+      **more: of both, as in cc_test.
     """
-    seawall_test(name = name, size = "large", tags = ["plain-only"], deps = deps)
+    seawall_test(name = name, size = "large", tags = ["plain-only"], deps = deps, **more)
     seawall_test(
         name = name[:-len("_test")] + "_smoke_test",
         size = "medium",
         srcs = [name + ".cc"],
         local_defines = ["SEAWALL_SMOKE"],
-        tags = ["no-plain"],
+        tags = ["no-plain"] + smoke_tags,
         deps = deps,
+        **more
     )

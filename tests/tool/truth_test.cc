@@ -28,6 +28,12 @@ namespace {
 using nlohmann::json;
 using Files = std::map<std::string, std::string>;
 
+#ifdef SEAWALL_SMOKE
+constexpr size_t kShare = 7;  // each seventh damaged log: of every extent, of every CONTROL
+#else
+constexpr size_t kShare = 1;
+#endif
+
 constexpr uint64_t kTailBlocks = 24 << 10;  // T1: six blocks from the beginning of the file
 
 std::string Payload(Lsn lsn) { return absl::StrCat(lsn, std::string(300, '-')); }
@@ -432,11 +438,13 @@ TEST_P(TruthTest, AllSayTheSame) {
   ASSERT_EQ(places_.size(), made_.last_lsn);
   std::set<size_t> positions = {0, made_.segments.size() / 2, made_.segments.size() - 1};
   ASSERT_EQ(positions.size(), GetParam().many_segments ? 3u : 1u);
+  size_t number = 0;
   size_t tried = 0;
   for (int control = 0; control <= kGone; ++control) {
     for (size_t position : positions) {
       for (const auto& [extent, what] : kExtents) {
         if (extent == Extent::kNone && position != 0) continue;
+        if (number++ % kShare != 0) continue;
         SCOPED_TRACE(absl::StrCat(GetParam().name, ": ", made_.segments[position], " ", what,
                                   ", CONTROL ",
                                   control == kGone       ? "gone"
