@@ -56,6 +56,8 @@ class Retention {
   absl::Status Trim() ABSL_LOCKS_EXCLUDED(state_->mutex, state_->control_mutex);
   // Recycles or unlinks what was trimmed, and unlinks what was cut off.
   absl::Status RemoveTrimmed() ABSL_LOCKS_EXCLUDED(state_->mutex, state_->control_mutex);
+  // Unlinks all of that, at the end.
+  void EmptyTrash() ABSL_LOCKS_EXCLUDED(state_->mutex, state_->control_mutex);
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -52,6 +52,8 @@ void SegmentStore::Stop() {
     state_.sealed_news.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
+  // Whoever trims and closes has the space then, and need not open the log once more for it.
+  retention_.EmptyTrash();
 }
 
 // ---- The thread

@@ -99,4 +99,14 @@ absl::Status Retention::RemoveTrimmed() {
   return state_->Unlink(std::move(work.unlink));
 }
 
+void Retention::EmptyTrash() {
+  Trash::Work work;
+  {
+    MutexLock lock(&state_->mutex);
+    work = state_->trash.Take(/*spares=*/0);
+  }
+  // What cannot be removed is the next opening's to remove.
+  (void)state_->Unlink(std::move(work.unlink));
+}
+
 }  // namespace seawall

@@ -315,6 +315,22 @@ TEST(RetentionTest, AFileThatCannotBeRemovedKeepsNoOther) {
   EXPECT_FALSE(std::filesystem::exists(PathOf(dir.path(), 1)));
 }
 
+// The store's thread may not have come to it yet: a few rounds, since that is a race.
+TEST(RetentionTest, ClosingRemovesWhatWasTrimmed) {
+  for (int round = 0; round < 10; ++round) {
+    TempDir dir;
+    absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), SmallOptions());
+    ASSERT_OK(log);
+    const Lsn last = AppendUpTo(log->get(), 4);
+    ASSERT_OK((*log)->TrimBefore(last));
+    ASSERT_OK((*log)->Close());
+    for (uint64_t generation = 1; generation < 4; ++generation) {
+      EXPECT_FALSE(std::filesystem::exists(PathOf(dir.path(), generation)))
+          << "round " << round << ", segment " << generation;
+    }
+  }
+}
+
 // ---- The cap
 
 class CapTest : public ::testing::TestWithParam<WhenFull> {
