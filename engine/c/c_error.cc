@@ -5,6 +5,8 @@
 #include <new>
 #include <string>
 
+#include "seawall/error.h"
+
 // The objects without a message of their own stand for "no memory" and are never freed.
 struct seawall_error {
   seawall_code code = SEAWALL_OK;
@@ -95,6 +97,22 @@ uint32_t seawall_abi_version(void) { return SEAWALL_ABI_VERSION; }
 
 const char* seawall_code_name(seawall_code code) {
   return seawall::kCodeNames[code >= 0 && code < seawall::kCodes ? code : SEAWALL_UNKNOWN];
+}
+
+int32_t seawall_error_class(seawall_code code) {
+  switch (seawall::ErrorClassOf(absl::Status(static_cast<absl::StatusCode>(code), ""))) {
+    case seawall::ErrorClass::kNone:
+      return SEAWALL_CLASS_NONE;
+    case seawall::ErrorClass::kRefused:
+      return SEAWALL_CLASS_REFUSED;
+    case seawall::ErrorClass::kLimit:
+      return SEAWALL_CLASS_LIMIT;
+    case seawall::ErrorClass::kLatched:
+      return SEAWALL_CLASS_LATCHED;
+    case seawall::ErrorClass::kDamage:
+      return SEAWALL_CLASS_DAMAGE;
+  }
+  return SEAWALL_CLASS_LATCHED;
 }
 
 seawall_code seawall_error_code(const seawall_error* error) {

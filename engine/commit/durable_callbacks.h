@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The callbacks of NotifyDurable(), in LSN order.
+// The callbacks of NotifyDurable(): those that wait, in LSN order.
 #ifndef SEAWALL_ENGINE_COMMIT_DURABLE_CALLBACKS_H_
 #define SEAWALL_ENGINE_COMMIT_DURABLE_CALLBACKS_H_
 

@@ -21,7 +21,7 @@ Watermarks::Durable Watermarks::durable_state() const {
 }
 
 absl::Status Watermarks::failure() const {
-  return failed() ? absl::Status(failure_code_, failure_message_) : absl::OkStatus();
+  return failed() ? absl::AbortedError(failure_message_) : absl::OkStatus();
 }
 
 absl::Status Watermarks::end_status() const {
@@ -53,7 +53,6 @@ bool Watermarks::Advance(const Watermark& written, bool durable, uint64_t cursor
 void Watermarks::Fail(const absl::Status& status) {
   MutexLock lock(&mutex_);
   if (failed()) return;
-  failure_code_ = status.code();
   failure_message_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
   failed_.store(true, std::memory_order_release);
 }

@@ -38,9 +38,9 @@ struct Watermark {
 //   with
 //      release. So a thread that loads durable_lsn() and then written_lsn() sees 1, unless a
 //      truncation came between.
-//   4. The sticky error is set at most once. The parts of the status are assigned before failed_ is
+//   4. The sticky error is set at most once. Its message is assigned before failed_ is
 //      stored with release, and never again: whoever loads failed_ with acquire and finds it true
-//      reads them without a lock. (They are parts because a shared absl::Status is counted inside
+//      reads it without a lock. (It is no absl::Status because a shared one is counted inside
 //      Abseil, where ThreadSanitizer cannot see it.) It is set under the lock all the same, and
 //      end_status() takes the lock, because the proof of watch() needs that.
 //   5. Nothing advances after a failure or after End().
@@ -90,7 +90,8 @@ class Watermarks {
   // The leader has written up to `written`; if `durable`, a sync covers all of it. Returns true if
   // the durable watermark entered another segment.
   bool Advance(const Watermark& written, bool durable, uint64_t cursor_sequence);
-  // Sets the sticky error, unless there is one.
+  // Sets the sticky error, unless there is one: Aborted, which no refusal is (seawall/error.h),
+  // whatever the code of `status`, with its message.
   void Fail(const absl::Status& status);
   // The log was closed: the watermarks stay where they are.
   void End();
@@ -110,8 +111,7 @@ class Watermarks {
   std::atomic<Lsn> durable_lsn_{0};
 
   std::atomic<bool> failed_{false};
-  absl::StatusCode failure_code_ = absl::StatusCode::kOk;  // published by failed_ (4)
-  std::string failure_message_;                            // the same
+  std::string failure_message_;  // published by failed_ (4)
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<bool> tail_was_read_{false};
 

@@ -86,6 +86,20 @@ enum {
  */
 const char* seawall_code_name(seawall_code code);
 
+/* seawall::ErrorClass: what to do about an error. */
+enum {
+  SEAWALL_CLASS_NONE = 0,    /* SEAWALL_OK */
+  SEAWALL_CLASS_REFUSED = 1, /* nothing happened: the same call may be tried again */
+  SEAWALL_CLASS_LIMIT = 2,   /* nothing happened, and trying again alone does not help */
+  SEAWALL_CLASS_LATCHED = 3, /* the log has failed: free it, open it again, see what it holds */
+  SEAWALL_CLASS_DAMAGE = 4   /* what is on disk is not what was written */
+};
+
+/* seawall::ErrorClassOf: the class of a code that a function returned or a callback got.
+ * SEAWALL_ABORTED is what every latched failure has, and no other error of a log. After a failed
+ * seawall_log_close() the log is closed. */
+int32_t seawall_error_class(seawall_code code);
+
 typedef struct seawall_error seawall_error;
 
 /* SEAWALL_OK for NULL. */
@@ -214,7 +228,7 @@ seawall_code seawall_log_wait(seawall_log* log, uint64_t lsn, seawall_durability
  * call. It must return: neither throw nor longjmp. */
 typedef void (*seawall_durable_callback)(void* context, seawall_code code, const char* message);
 
-/* Log::NotifyDurable: calls `callback` once, on a thread of the log, in LSN order with others; with
+/* Log::NotifyDurable: calls `callback` once, on a thread of the log, in the order that it says; with
  * SEAWALL_OK when all records up to `lsn` are durable, or with what prevents it. It may append and
  * notify, must not block for long, and must not close or free the log. `context` is handed on as it
  * is, and must be valid until then; seawall_log_close() and seawall_log_free() return when all

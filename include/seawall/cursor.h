@@ -61,7 +61,7 @@ class Cursor {
   //   OutOfRange           `lsn` is above durable_lsn(): it might yet be lost, its number reused
   //   NotFound             the cursor was dropped
   //   FailedPrecondition   the log was closed
-  //   any other            latched, as everywhere; the position may or may not survive
+  //   Aborted              latched, as everywhere; the position may or may not survive
   virtual absl::Status Advance(Lsn lsn, Durability until = Durability::kDurable) = 0;
 };
 

@@ -27,6 +27,7 @@
 #include "absl/types/span.h"
 #include "seawall/backup.h"
 #include "seawall/cursor.h"
+#include "seawall/error.h"
 #include "seawall/options.h"
 #include "seawall/reader.h"
 #include "seawall/recovery_report.h"
@@ -49,11 +50,12 @@ namespace seawall {
 // its own. (A child that shares its parent's memory, of vfork(2), has the parent's log; it should
 // only exec or exit.)
 //
-// Errors that all functions share:
+// Errors that all functions share; ErrorClassOf() (error.h) says what to do about any:
 //   FailedPrecondition  the log was closed, or belongs to another process.
-//   any code            the first failed write or sync. It latches: it is never retried, every
-//                       waiter and every later call that needs the disk gets the same status,
-//                       and what was acknowledged before stays so. Reopen the log to go on.
+//   Aborted             the first failed write or sync, whatever its errno, a full disk's too. It
+//                       latches: it is never retried, every waiter and every later call that
+//                       needs the disk gets the same status, and what was acknowledged before
+//                       stays so. Reopen the log to go on. No other error has this code.
 class Log {
  public:
   // Opens the log in `directory`, recovers it, and takes its lock. `directory` is one directory
@@ -87,7 +89,7 @@ class Log {
   //   InvalidArgument    longer than max_record_bytes; both sizes are named, nothing is appended
   //   ResourceExhausted  no space on disk, or the buffers are full and when_full is kFail;
   //                      nothing is appended, and later appends work when there is space again
-  // Any other error with `until` above kAppended: the record may or may not survive.
+  //   Aborted            latched; with `until` above kAppended the record may or may not survive
   virtual absl::StatusOr<Lsn> Append(std::string_view record,
                                      Durability until = Durability::kAppended) = 0;
 
@@ -112,11 +114,16 @@ class Log {
   absl::Status WaitDurable(Lsn lsn) { return Wait(lsn, Durability::kDurable); }
 
   // Calls `callback` once: with OK when all records up to `lsn` are durable, or with the error
-  // that prevents it, as OutOfRange when TruncateAfter cut the record off. It runs on a thread of
-  // the log, in LSN order with other callbacks, never inside this call; it may call Append and
+  // that prevents it, Aborted, or OutOfRange when TruncateAfter cut the record off. It runs on a
+  // thread of the log, one callback at a time, never inside this call; it may call Append and
   // NotifyDurable, must not block for long, must not throw (that ends the process), and must not
   // Close or destroy the log. A WaitDurable() of the same record may return first. Close() and the
   // destructor return when all callbacks have run.
+  //
+  // Order: a callback runs before those of higher LSNs if, when it was registered, their records
+  // were not durable yet and the log had not failed; and before those of its own LSN that are
+  // registered after it. One that is registered later than that may run after callbacks of higher
+  // LSNs. Callbacks that get OutOfRange have no place in this order.
   //
   // Two errors are returned, and the callback is destroyed without having been called; every other
   // error goes to the callback:
@@ -196,9 +203,9 @@ class Log {
 
   // Makes everything appended durable, marks the log as cleanly closed, and gives the lock up.
   // The second call returns what the first one did.
+  //   Aborted           a failure latched, now or before; the log is closed all the same
   //   DeadlineExceeded  the log is closed, and all its records are durable; but Options::archive
-  //   did
-  //                     not return in time: names the first segment that is not archived
+  //                     did not return in time: names the first segment that is not archived
   virtual absl::Status Close() = 0;
 
   virtual Stats stats() const = 0;

@@ -67,7 +67,7 @@ class Reader {
   //   Cancelled           by Cancel()
   //   FailedPrecondition  the log was closed, and all that it held was read; or a reader that
   //                       OpenReadOnly() made, which does not follow
-  //   any code            the log failed (Log, "It latches"): what was not readable then, never is
+  //   Aborted             the log failed (Log, "It latches"): what was not readable then, never is
   //   any code            as status(): the reader's own end, as OutOfRange when it was overtaken by
   //                       a trim (which names the first record) or cut off by a truncation
   // But for the last, status() stays OK, and the reader may be used on; after ResourceExhausted,

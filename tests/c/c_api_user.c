@@ -440,6 +440,12 @@ static const char* RefusesWrongNumbers(const char* directory) {
   EXPECT(strcmp(seawall_code_name(SEAWALL_DATA_LOSS), "DATA_LOSS") == 0);
   EXPECT(strcmp(seawall_code_name(-1), "UNKNOWN") == 0);
   EXPECT(strcmp(seawall_code_name(17), "UNKNOWN") == 0);
+  EXPECT(seawall_error_class(SEAWALL_OK) == SEAWALL_CLASS_NONE);
+  EXPECT(seawall_error_class(SEAWALL_RESOURCE_EXHAUSTED) == SEAWALL_CLASS_REFUSED);
+  EXPECT(seawall_error_class(SEAWALL_INVALID_ARGUMENT) == SEAWALL_CLASS_LIMIT);
+  EXPECT(seawall_error_class(SEAWALL_ABORTED) == SEAWALL_CLASS_LATCHED);
+  EXPECT(seawall_error_class(SEAWALL_DATA_LOSS) == SEAWALL_CLASS_DAMAGE);
+  EXPECT(seawall_error_class(17) == SEAWALL_CLASS_LATCHED);
   seawall_log_free(log);
   return NULL;
 }

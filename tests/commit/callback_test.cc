@@ -101,6 +101,32 @@ TEST_F(CallbackTest, ACallbackMayAppendWhileNoSegmentCanBePrepared) {
   EXPECT_TRUE(log_->Close().ok());
 }
 
+// What is registered before the group is durable runs in LSN order, and for one LSN in the order
+// of registration, whoever comes first.
+TEST_F(CallbackTest, ThoseRegisteredBeforeTheSyncRunInLsnOrder) {
+  Open();
+  std::thread leader = fs_.RunIntoSync([&] { MustAppend(Durability::kDurable); });
+  for (int i = 0; i < 2; ++i) MustAppend();  // 2 and 3, beside the leader's 1
+  std::vector<std::pair<Lsn, int>> called;   // by the log's one thread
+  Event all;
+  int number = 0;
+  for (Lsn lsn : {3, 1, 2, 3, 1, 2}) {
+    ASSERT_TRUE(log_->NotifyDurable(lsn,
+                                    [&, lsn, n = ++number](const absl::Status& status) {
+                                      EXPECT_TRUE(status.ok()) << status;
+                                      called.emplace_back(lsn, n);
+                                      if (called.size() == 6) all.Set();
+                                    })
+                    .ok());
+  }
+  fs_.LetGo();
+  leader.join();
+  all.Wait();
+  EXPECT_EQ(called,
+            (std::vector<std::pair<Lsn, int>>{{1, 2}, {1, 5}, {2, 3}, {2, 6}, {3, 1}, {3, 4}}));
+  EXPECT_TRUE(log_->Close().ok());
+}
+
 // A truncation is as good as a failure to one who waits for a record that it cuts off; and a later
 // record with the same LSN is not the one that was meant.
 TEST_F(CallbackTest, ATruncationEndsTheWaitForWhatItCuts) {

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "seawall/error.h"
 #include "tests/support/seed.h"
 
 namespace seawall {
@@ -163,6 +164,9 @@ void Lab::Close() {
     return;
   }
   Note("close", status);
+  if (ErrorClassOf(status) != ErrorClass::kLatched) {
+    Wrong(absl::StrCat("close gave an error that is not latched: ", status.ToString()));
+  }
   const absl::Status again = model_->Close();
   if (again != status)
     Wrong(absl::StrCat("close gave ", status.ToString(), ", then ", again.ToString()));
@@ -222,6 +226,8 @@ void Lab::Do(const std::string& step, const std::function<absl::Status()>& run) 
     if (status.ok()) return;
     Note(step, status);
     if (stopped_) return;
+    CheckClass(step, status);
+    if (stopped_) return;
     if (IsLatch(status)) {
       ++latches_;
       CheckLatched(status);
@@ -249,6 +255,21 @@ void Lab::Do(const std::string& step, const std::function<absl::Status()>& run) 
     if (attempt > 2) disk_->ClearFaults();
     if (attempt > 3) Wrong(absl::StrCat(step, ": still refused: ", status.ToString()));
   }
+}
+
+// The code of an error says what the error is. What appends or moves a cursor is never refused for
+// anything but want of space.
+void Lab::CheckClass(const std::string& step, const absl::Status& status) {
+  const ErrorClass found = ErrorClassOf(status);
+  if (IsLatch(status)) {
+    if (found == ErrorClass::kLatched) return;
+    Wrong(absl::StrCat(step, ": latched with the code of another class: ", status.ToString()));
+    return;
+  }
+  const bool writes =
+      step == "append" || step == "append batch" || step == "advance" || step == "fill to the cap";
+  if (found == ErrorClass::kRefused || (found == ErrorClass::kLimit && !writes)) return;
+  Wrong(absl::StrCat(step, ": refused with the code of another class: ", status.ToString()));
 }
 
 void Lab::CheckLatched(const absl::Status& latched) {

@@ -73,6 +73,7 @@ class Lab {
   void Note(const std::string& step, const absl::Status& status);
   void Do(const std::string& step, const std::function<absl::Status()>& run);
 
+  void CheckClass(const std::string& step, const absl::Status& status);
   // Every call that needs the disk gives the same error, again and again.
   void CheckLatched(const absl::Status& latched);
 

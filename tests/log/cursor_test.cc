@@ -434,7 +434,7 @@ TEST_F(CursorTest, AFailedSyncIsToldToThoseThatAdvance) {
   fault.error = EIO;
   fs_.InjectFault(fault);
   const absl::Status first = cursor->Advance(1);
-  EXPECT_TRUE(Fails(first, StatusCode::kUnavailable, {"reopened"}));
+  EXPECT_TRUE(Fails(first, StatusCode::kAborted, {"reopened"}));
   EXPECT_EQ(cursor->Advance(2), first);
   EXPECT_EQ(log->OpenCursor("b").status(), first);
   EXPECT_EQ(log->DropCursor("a"), first);

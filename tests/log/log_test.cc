@@ -204,13 +204,13 @@ TEST_F(LogTest, AFailedSyncLatchesAndTellsEveryWaiter) {
   std::atomic<int> failed{0};
   for (Lsn lsn = 2; lsn <= 4; ++lsn) {
     waiters.emplace_back([&, lsn] {
-      if (absl::IsUnavailable(log->WaitDurable(lsn))) ++failed;
+      if (absl::IsAborted(log->WaitDurable(lsn))) ++failed;
     });
   }
   for (std::thread& waiter : waiters) waiter.join();
   EXPECT_EQ(failed, 3);
   const absl::Status latched = log->Append("x").status();
-  EXPECT_TRUE(absl::IsUnavailable(latched)) << latched.message();
+  EXPECT_TRUE(absl::IsAborted(latched)) << latched.message();
   EXPECT_EQ(log->WaitDurable(2), latched);
   EXPECT_EQ(log->TrimBefore(1), latched);
   EXPECT_EQ(log->TruncateAfter(1), latched);

@@ -46,7 +46,7 @@ TEST(WatermarksTest, TheFirstErrorStays) {
   marks.Fail(absl::DataLossError("first"));
   marks.Fail(absl::InternalError("second"));
   EXPECT_TRUE(marks.failed());
-  EXPECT_EQ(marks.failure().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(marks.failure().code(), absl::StatusCode::kAborted) << "no refusal's code";
   EXPECT_EQ(marks.failure().message(), "first; the log takes no more until it is reopened");
   marks.End();
   EXPECT_EQ(marks.end_status(), marks.failure()) << "closing does not hide it";
