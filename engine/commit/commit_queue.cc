@@ -58,6 +58,41 @@ void CommitQueue::Delay(Mutex* mutex, const Watermarks& marks) {
   delay_pause_ = in_vain ? delay_backoff_ : 0;
 }
 
+CommitQueue::Wakes CommitQueue::Release(uint32_t committers,
+                                        absl::FunctionRef<Waiter::State(Waiter*, bool)> state_of) {
+  Wakes wakes(&words_);
+  // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
+  delay_target_ = committers;
+  Waiter** link = &first_;
+  while (Waiter* waiter = *link) {
+    const Waiter::State state = state_of(waiter, wakes.has_leader());
+    if (state == Waiter::kParked) {
+      link = &waiter->next;
+      continue;
+    }
+    *link = waiter->next;
+    --size_;
+    if (waiter->level == Durability::kDurable) {
+      --durable_waiters_;
+      ++delay_target_;
+    }
+    if (state == Waiter::kLead) wakes.leader_ = waiter->word();
+    if (waiter->shared != nullptr) {
+      wakes.shared_.Add(waiter->shared);
+    } else if (state != Waiter::kLead) {
+      wakes.own_.push_back(waiter->word());
+    }
+    waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
+  }
+  wakes.shared_.Release();
+  last_ = link;
+  delay_target_ += durable_waiters_;
+  ++round_;
+  round_lsn_ = ~Lsn{0};
+  has_next_leader_ = false;
+  return wakes;
+}
+
 void CommitQueue::CutAll() {
   for (Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next) {
     if (waiter->lsn != Waiter::kNever) waiter->lsn = Waiter::kCutOff;

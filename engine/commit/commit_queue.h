@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "engine/base/mutex.h"
 #include "engine/commit/round_words.h"
 #include "engine/commit/waiter.h"
@@ -64,8 +65,8 @@ class CommitQueue {
   // Ends the round. `state_of` says what becomes of a waiter, given whether there is a next leader
   // already; those that do not stay parked leave the queue. `committers`: 1 if this thread led for
   // a durable commit of its own.
-  template <typename StateOf>  // Waiter::State(Waiter* waiter, bool has_leader)
-  Wakes Release(uint32_t committers, const StateOf& state_of);
+  Wakes Release(uint32_t committers,
+                absl::FunctionRef<Waiter::State(Waiter* waiter, bool has_leader)> state_of);
 
   // All records were given up: those that wait for one will find that it was cut off, at the next
   // Release(). Their LSNs may be below those of the log now, and would pass for durable.
@@ -107,43 +108,6 @@ class CommitQueue {
   // How long a write and a sync take, a moving average: what there is to win.
   Clock::duration round_time_ = Clock::duration::zero();
 };
-
-// In a header, so that asking for a state is no call: there may be hundreds of waiters, and they
-// all need the mutex soon.
-template <typename StateOf>
-CommitQueue::Wakes CommitQueue::Release(uint32_t committers, const StateOf& state_of) {
-  Wakes wakes(&words_);
-  // This thread, those satisfied, the next leader, and those that stay: all may be in one group.
-  delay_target_ = committers;
-  Waiter** link = &first_;
-  while (Waiter* waiter = *link) {
-    const Waiter::State state = state_of(waiter, wakes.has_leader());
-    if (state == Waiter::kParked) {
-      link = &waiter->next;
-      continue;
-    }
-    *link = waiter->next;
-    --size_;
-    if (waiter->level == Durability::kDurable) {
-      --durable_waiters_;
-      ++delay_target_;
-    }
-    if (state == Waiter::kLead) wakes.leader_ = waiter->word();
-    if (waiter->shared != nullptr) {
-      wakes.shared_.Add(waiter->shared);
-    } else if (state != Waiter::kLead) {
-      wakes.own_.push_back(waiter->word());
-    }
-    waiter->state.store(state, std::memory_order_release);  // it may be gone from here on
-  }
-  wakes.shared_.Release();
-  last_ = link;
-  delay_target_ += durable_waiters_;
-  ++round_;
-  round_lsn_ = ~Lsn{0};
-  has_next_leader_ = false;
-  return wakes;
-}
 
 }  // namespace seawall
 
