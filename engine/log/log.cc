@@ -251,8 +251,10 @@ class LogImpl final : public Log {
     store_.Stop();
     if (close_status_.ok()) {
       const absl::Status marked = store_.MarkClosed(commit_.digest());
-      if (!marked.ok()) marks_.Fail(marked);
-      close_status_ = marks_.failure();
+      if (!marked.ok()) {
+        marks_.Fail(marked);
+        close_status_ = marks_.failure();
+      }
     }
     // The log is closed before the caller's code is waited for.
     const absl::Status archived = archiver_.Stop();
