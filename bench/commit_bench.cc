@@ -14,11 +14,9 @@
 //
 //   DurableAppend/threads:N   AppendDurable, from N threads
 //     BareSync/records:1      pwrite + fdatasync of the bytes of one such record, one thread, over
-//     a
-//                             file of zeros: what a lone commit cannot beat
+//                             a file of zeros: what a lone commit cannot beat
 //     BareSync/records:N      the same with the bytes of N records: if all threads always shared
-//     one
-//                             sync
+//                             one sync
 //   AppendToBuffer/B          Append, half a buffer full at a time, synced while the clock stands
 //     CopyAndHash/B           memcpy + XXH3
 //   AppendSustained/B         Append without an end, from which the log has to be trimmed

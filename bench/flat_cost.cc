@@ -15,8 +15,7 @@
 //   killed open   after SIGKILL among commits
 //   heap, rss     what Open added; what all that is listed here added, buffers included
 //   commit        AppendDurable, alone, 128 bytes; the floor is pwrite + fdatasync of the same
-//   bytes
-//                 over zeros, in turn with it
+//                 bytes over zeros, in turn with it
 //   append        Append of bursts that fit one buffer and one segment, synced in between; those
 //                 that no rollover met: the upper quartile
 //   read          Log::Read of random records, each the second time
@@ -44,7 +43,6 @@
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <string_view>
@@ -57,6 +55,7 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bench/flat_cost_table.h"
 #include "engine/format/format.h"
 #include "seawall/log.h"
 #include "tests/support/forwarding_file_system.h"
@@ -77,7 +76,6 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kBuildBytes = 1024;  // of a record of a log that is built
 constexpr size_t kCommitBytes = 128;
 constexpr uint64_t kBareFileBytes = uint64_t{4} << 20;
-constexpr uint64_t kTinySegmentBytes = uint64_t{16} << 10;
 
 struct Plan {
   int rounds = 5;
@@ -85,53 +83,6 @@ struct Plan {
   int bursts = 30;
   int reads = 30;
 };
-
-// One log.
-struct Case {
-  std::string name;
-  uint64_t bytes = 0;     // one of them
-  uint64_t segments = 0;  // is wanted
-  std::string path;
-  Lsn last_lsn = 0;  // once it is built
-
-  bool tiny() const { return segments > 0; }
-  Options options() const {
-    Options options;
-    options.max_record_bytes = 4096;
-    if (tiny()) options.segment_bytes = kTinySegmentBytes;
-    return options;
-  }
-};
-
-enum Figure : size_t {
-  kOpenMillis,
-  kKilledOpenMillis,
-  kHeapKib,
-  kRssKib,
-  kCommitP50,
-  kCommitP99,
-  kFloorP50,
-  kFloorP99,
-  kAppendPerSecond,
-  kReadMicros,
-  kTruncateMillis,
-  kTrimMillis,
-  kCloseMillis,
-  kSegments,
-  kLastLsn,
-  kFigures
-};
-constexpr std::array<const char*, kFigures> kNames = {
-    "open_ms",       "killed_open_ms", "heap_KiB",     "rss_KiB",      "commit_p50_us",
-    "commit_p99_us", "floor_p50_us",   "floor_p99_us", "append_per_s", "read_us",
-    "truncate_ms",   "trim_ms",        "close_ms",     "segments",     "last_lsn"};
-using Figures = std::array<double, kFigures>;
-
-Figures None() {
-  Figures none;
-  none.fill(std::nan(""));
-  return none;
-}
 
 // All logs are below it, and go with it.
 std::string* const directory = new std::string;
@@ -417,56 +368,6 @@ Figures Visit(const Case& c, const Plan& plan, bool last) {
   return figures;
 }
 
-// ---- The table
-
-struct Result {
-  Case what;
-  Figures medians = None();
-  const Figures* smallest = nullptr;  // of the same kind; null for that one itself
-};
-
-void PrintTable(const std::vector<Result>& results) {
-  absl::PrintF("%-16s", "");
-  for (const Result& result : results) absl::PrintF(" %20s", result.what.name);
-  absl::PrintF("\n");
-  for (size_t figure = 0; figure < kLastLsn; ++figure) {
-    absl::PrintF("%-16s", kNames[figure]);
-    for (const Result& result : results) {
-      const double value = result.medians[figure];
-      std::string text =
-          std::isnan(value) ? "-" : absl::StrFormat("%.*f", value < 10 ? 2 : 0, value);
-      if (result.smallest != nullptr && figure != kSegments && !std::isnan(value)) {
-        const double smallest = (*result.smallest)[figure];
-        if (smallest > 0) absl::StrAppendFormat(&text, " (%5.2fx)", value / smallest);
-      }
-      absl::PrintF(" %20s", text);
-    }
-    absl::PrintF("\n");
-  }
-  absl::PrintF("%-16s", "commit / floor");
-  for (const Result& result : results) {
-    absl::PrintF(" %20.2f", result.medians[kCommitP50] / result.medians[kFloorP50]);
-  }
-  absl::PrintF("\n");
-  std::fflush(stdout);  // removing the logs may take a while
-}
-
-void WriteJson(const std::string& path, const std::vector<Result>& results) {
-  nlohmann::json logs = nlohmann::json::array();
-  for (const Result& result : results) {
-    nlohmann::json log = {{"log", result.what.name}, {"tiny_segments", result.what.tiny()}};
-    for (size_t figure = 0; figure < kFigures; ++figure) {
-      const double value = result.medians[figure];
-      if (!std::isnan(value)) log[kNames[figure]] = value;
-    }
-    logs.push_back(std::move(log));
-  }
-  std::ofstream file(path);
-  file << logs.dump(2) << "\n";
-  file.close();
-  Require(!file.fail(), absl::StrCat("cannot write ", path));
-}
-
 // ---- All of it
 
 // bazel run starts the program somewhere else, and tests have a place of their own.
@@ -591,7 +492,10 @@ int Main(int argc, char** argv) {
   MeasureAll(plan, &results);
   PrintTable(results);
   const std::string json = absl::GetFlag(FLAGS_json);
-  if (!json.empty()) WriteJson(InWorkingDirectory(json), results);
+  if (!json.empty()) {
+    const std::string file = InWorkingDirectory(json);
+    Require(WriteJson(file, results), absl::StrCat("cannot write ", file));
+  }
   Progress("removing the logs");
   std::error_code error;
   std::filesystem::remove_all(*directory, error);
