@@ -25,8 +25,7 @@ namespace seawall {
 //   1. While no thread leads, the queue is empty: whoever ends a round hands the lead to the first
 //      waiter that is not satisfied, which leaves the queue with it.
 //   2. A waiter's state leaves kParked in Release() only, once; from then on the waiter, which is
-//   on
-//      its thread's stack, may be gone.
+//      on its thread's stack, may be gone.
 class CommitQueue {
  public:
   using Clock = std::chrono::steady_clock;

@@ -18,11 +18,10 @@ struct LogConfig {
   std::string directory;
   // The caller's, except:
   //   cursors                is set if the log has cursors: they take room in each segment,
-  //   whatever
-  //                          the caller asked for.
+  //                          whatever the caller asked for.
   //   group_alignment_bytes  is 4096 instead of 512 with direct_io: a direct write of 512 bytes
-  //   needs
-  //                          a disk with such blocks, and 4096 keeps the promise on all of them.
+  //                          needs a disk with such blocks, and 4096 keeps the promise on all of
+  //                          them.
   //   file_system            is never nullptr.
   Options options;
 

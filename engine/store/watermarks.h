@@ -35,8 +35,7 @@ struct Watermark {
 //   1. durable.lsn <= written.lsn, and both only grow, except by Restart().
 //   2. Advance() follows the system call that it reports, so no watermark runs ahead of the disk.
 //   3. The LSNs can be read without the lock. They are stored under it, written before durable,
-//   with
-//      release. So a thread that loads durable_lsn() and then written_lsn() sees 1, unless a
+//      with release. So a thread that loads durable_lsn() and then written_lsn() sees 1, unless a
 //      truncation came between.
 //   4. The sticky error is set at most once. Its message is assigned before failed_ is
 //      stored with release, and never again: whoever loads failed_ with acquire and finds it true

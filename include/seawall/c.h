@@ -228,11 +228,12 @@ seawall_code seawall_log_wait(seawall_log* log, uint64_t lsn, seawall_durability
  * call. It must return: neither throw nor longjmp. */
 typedef void (*seawall_durable_callback)(void* context, seawall_code code, const char* message);
 
-/* Log::NotifyDurable: calls `callback` once, on a thread of the log, in that order; with
- * SEAWALL_OK when all records up to `lsn` are durable, or with what prevents it. It may append and
- * notify, must not block for long, and must not close or free the log. `context` is handed on as it
- * is, and must be valid until then; seawall_log_close() and seawall_log_free() return when all
- * callbacks have run. If this function returns an error, the callback is never called. */
+/* Log::NotifyDurable: calls `callback` once, on a thread of the log, in the order that log.h
+ * states; with SEAWALL_OK when all records up to `lsn` are durable, or with what prevents it. It
+ * may append and notify, must not block for long, and must not close or free the log. `context` is
+ * handed on as it is, and must be valid until then; seawall_log_close() and seawall_log_free()
+ * return when all callbacks have run. If this function returns an error, the callback is never
+ * called. */
 seawall_code seawall_log_notify_durable(seawall_log* log, uint64_t lsn,
                                         seawall_durable_callback callback, void* context,
                                         seawall_error** error);

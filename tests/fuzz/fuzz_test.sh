@@ -42,8 +42,8 @@ build() {
     return 1
   fi
   # gold warns a thousand times about symbols of clang's ASan, which is harmless.
-  if ! bazel build "${build_options[@]}" --config=fuzz --noshow_progress --show_result=0 //tests/fuzz:write_seeds \
-    "${fuzzers[@]/#///tests/fuzz:}" >"$scratch/build" 2>&1 </dev/null; then
+  if ! bazel build "${build_options[@]}" --config=fuzz --noshow_progress --show_result=0 \
+    //tests/fuzz:write_seeds "${fuzzers[@]/#///tests/fuzz:}" >"$scratch/build" 2>&1 </dev/null; then
     grep -v 'ld.gold: warning' "$scratch/build"
     return 1
   fi
