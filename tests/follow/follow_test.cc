@@ -229,6 +229,7 @@ TEST_F(FollowTest, AFailureIsToldToAllThatWait) {
   Fault fault;
   fault.kind = CallKind::kWrite;
   fault.path_contains = ".seg";
+  fault.forever = true;  // the store may write to a spare before the record is
   fault.error = EIO;
   disk_.InjectFault(fault);
   absl::Status latched;
@@ -249,6 +250,7 @@ TEST_F(FollowTest, AFailureWithoutALeaderIsToldToo) {
   Fault fault;
   fault.kind = CallKind::kSync;
   fault.path_contains = "CONTROL";
+  fault.forever = true;  // the store may list a spare before the trim
   absl::Status latched;
   auto told = WaitWhile({reader.get()}, [&] {
     disk_.InjectFault(fault);

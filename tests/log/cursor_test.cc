@@ -431,6 +431,7 @@ TEST_F(CursorTest, AFailedSyncIsToldToThoseThatAdvance) {
   Fill(log.get(), 2, 10);
   Fault fault;
   fault.kind = CallKind::kSync;
+  fault.forever = true;  // the store may sync a spare before the cursor is
   fault.error = EIO;
   fs_.InjectFault(fault);
   const absl::Status first = cursor->Advance(1);
