@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "seawall/log.h"
 #include "tests/log/log_test_util.h"
+#include "tests/support/forwarding_file_system.h"
 
 namespace seawall {
 namespace {
@@ -112,6 +113,27 @@ TEST_F(LogTrimTest, TruncatedRecordsAreNeverConfusedWithLaterOnes) {
   EXPECT_EQ(log->appended_lsn(), 40u);
   EXPECT_EQ(*log->Read(10), "old 9");
   EXPECT_EQ(*log->Read(40), "new 29");
+}
+
+// The store waits while a truncation lasts, so the next sync of CONTROL is that of the truncation.
+TEST_F(LogTrimTest, ATruncationThatCannotSayItHasHappenedHasHappened) {
+  SyncGate gate(&fs_, "CONTROL");
+  options_.file_system = &gate;
+  std::unique_ptr<Log> log = MustOpen();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(log->AppendDurable("old").ok());
+  absl::Status status;
+  std::thread truncation = gate.RunIntoSync([&] { status = log->TruncateAfter(12); });
+  fs_.InjectFault({CallKind::kSync, "CONTROL", 1, true, EIO, 0});
+  gate.LetGo();
+  truncation.join();
+  EXPECT_TRUE(absl::IsAborted(status)) << status.message();
+  EXPECT_EQ(log->appended_lsn(), 12u);
+  EXPECT_EQ(log->durable_lsn(), 12u);
+  EXPECT_TRUE(absl::IsAborted(log->Append("new").status()));
+  log.reset();
+  fs_.ClearFaults();
+  log = MustOpen();
+  EXPECT_EQ(log->appended_lsn(), 12u);
 }
 
 TEST_F(LogTrimTest, AReaderBeyondATruncationIsTold) {
