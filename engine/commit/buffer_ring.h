@@ -18,7 +18,7 @@
 
 namespace seawall {
 
-// Not thread-safe: GroupCommit's mutex guards it. (Threads that append without the mutex reserve in
+// Not thread-safe: CommitRounds' mutex guards it. (Threads that append without the mutex reserve in
 // the open buffer, which this publishes in a FastAppend.)
 //
 // Invariants:
@@ -29,7 +29,7 @@ namespace seawall {
 //   3. LSNs are dense: closed_lsn_ is the last one of the closed buffers, and the open buffer's
 //      first is the one after it.
 //   4. A buffer is opened again only after PopFront(), which follows the write of its group
-//      (GroupCommit::Drain); it need not be synced. All copies into it have ended by then, since
+//      (CommitRounds::Drain); it need not be synced. All copies into it have ended by then, since
 //      the writer waited for them.
 class BufferRing {
  public:

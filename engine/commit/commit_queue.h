@@ -19,7 +19,7 @@
 
 namespace seawall {
 
-// Not thread-safe: GroupCommit's mutex guards it.
+// Not thread-safe: CommitRounds' mutex guards it.
 //
 // Invariants:
 //   1. While no thread leads, the queue is empty: whoever ends a round hands the lead to the first

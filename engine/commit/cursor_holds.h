@@ -12,7 +12,7 @@
 
 namespace seawall {
 
-// Not thread-safe: GroupCommit's mutex guards it. It calls the store, whose mutex comes later in
+// Not thread-safe: CommitRounds' mutex guards it. It calls the store, whose mutex comes later in
 // the lock order.
 //
 // Invariant: the store holds for each name in held_ the record that is there, and for no other

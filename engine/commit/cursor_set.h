@@ -18,7 +18,7 @@
 namespace seawall {
 
 // Every change has a number; a table that was taken and synced covers all changes up to it. Thread
-// safety is the owner's: GroupCommit's mutex. Take() and Synced() are the leader's.
+// safety is the owner's: CommitRounds' mutex. Take() and Synced() are the leader's.
 class CursorSet {
  public:
   // A log without: nothing is ever to be written. Until Start().

@@ -17,21 +17,23 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
   BufferRing::Reservation reserved;
   AppendTimer timer(fast_.reserve_nanos(), tried);
   {
-    MutexLock lock(&mutex_);
+    MutexLock lock(&rounds_.mutex);
     for (;;) {
-      absl::Status status = StatusLocked();
+      absl::Status status = rounds_.StatusLocked();
       if (!status.ok()) return status;
-      const Room room = truncating_ ? Room::kNoBuffer : ring_.Reserve(bytes, count, &reserved);
+      const Room room =
+          truncating_ ? Room::kNoBuffer : rounds_.ring.Reserve(bytes, count, &reserved);
       // A buffer that was full is the leader's to write, or the flusher's.
-      if (std::exchange(reserved.closed_buffer, false) && !leading_) flusher_work_.NotifyOne();
+      if (std::exchange(reserved.closed_buffer, false) && !rounds_.leading)
+        rounds_.flusher_work.NotifyOne();
       if (room == Room::kReserved) break;
       timer.Waits();
       status = MakeRoom(room, bytes, reserved.file_end);
       if (!status.ok()) return status;
     }
-    if (reserved.opened_buffer && ring_.FlushTimeOf(*reserved.buffer) < flush_at_) {
-      flush_at_ = ring_.FlushTimeOf(*reserved.buffer);
-      flusher_work_.NotifyOne();
+    if (reserved.opened_buffer && rounds_.ring.FlushTimeOf(*reserved.buffer) < rounds_.flush_at) {
+      rounds_.flush_at = rounds_.ring.FlushTimeOf(*reserved.buffer);
+      rounds_.flusher_work.NotifyOne();
     }
   }
   const Lsn last = reserved.place.first_lsn + count - 1;
@@ -50,13 +52,13 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
 
 absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end) {
   // With no leader, this thread writes what is full. It may be the flusher, in a callback.
-  if (!leading_ && !truncating_ && ring_.has_full() &&
+  if (!rounds_.leading && !truncating_ && rounds_.ring.has_full() &&
       (lacking != Room::kNoBuffer || options_.when_full == WhenFull::kWait)) {
     if (lacking == Room::kNoBuffer) ++buffer_full_waits_;
-    leading_ = true;
-    Round(/*all=*/false, Durability::kWritten);
-    HandOff(/*committers=*/0);
-    mutex_.Lock();
+    rounds_.leading = true;
+    rounds_.Round(/*all=*/false, Durability::kWritten);
+    rounds_.HandOff(/*committers=*/0);
+    rounds_.mutex.Lock();
     return absl::OkStatus();
   }
   if (lacking == Room::kNoBuffer) {
@@ -70,13 +72,13 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
     return absl::OkStatus();
   }
   // The store can do nothing before a buffer is drained; this thread may be the one to do that.
-  if (lacking == Room::kNoNextSegment && leading_ && store_->preallocator().AwaitsBegin()) {
+  if (lacking == Room::kNoNextSegment && rounds_.leading && store_->preallocator().AwaitsBegin()) {
     ++rollover_waits_;
     const Clock::time_point began = Clock::now();
     AwaitDrain();
     if (events_ != nullptr) {
       events_->Post(LogEventKind::kRolloverWait, NanosBetween(began, Clock::now()) / 1000,
-                    StatusLocked());
+                    rounds_.StatusLocked());
     }
     return absl::OkStatus();
   }
@@ -84,27 +86,27 @@ absl::Status GroupCommit::MakeRoom(Room lacking, uint64_t bytes, uint64_t file_e
 }
 
 absl::Status GroupCommit::AwaitStore(Room lacking, uint64_t bytes, uint64_t file_end) {
-  const uint64_t generation = ring_.generation();
-  mutex_.Unlock();  // the store's thread needs it to report a failure
+  const uint64_t generation = rounds_.ring.generation();
+  rounds_.mutex.Unlock();  // the store's thread needs it to report a failure
   absl::Status status = lacking == Room::kFileFull
                             ? store_->preallocator().WaitForSpace(generation, file_end)
                             : store_->preallocator().WaitForSpare(generation);
-  mutex_.Lock();
-  absl::Status latched = StatusLocked();
+  rounds_.mutex.Lock();
+  absl::Status latched = rounds_.StatusLocked();
   if (!latched.ok()) return latched;
   // A full disk, and a next segment that has its place on it (a recycled one, mostly).
   if (absl::IsResourceExhausted(status) && lacking == Room::kFileFull && !truncating_ &&
-      ring_.RollOverEarly(generation, bytes)) {
-    if (!leading_) flusher_work_.NotifyOne();
+      rounds_.ring.RollOverEarly(generation, bytes)) {
+    if (!rounds_.leading) rounds_.flusher_work.NotifyOne();
     return absl::OkStatus();
   }
   return status;
 }
 
 void GroupCommit::AwaitDrain() {
-  ++room_waiters_;
-  room_.Wait(&mutex_);
-  --room_waiters_;
+  ++rounds_.room_waiters;
+  rounds_.room.Wait(&rounds_.mutex);
+  --rounds_.room_waiters;
 }
 
 }  // namespace seawall

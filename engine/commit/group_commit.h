@@ -7,14 +7,15 @@
 // SIGMOD 1984). Meanwhile others fill the next buffer. A background thread, the flusher, leads when
 // buffers are full or callbacks are due and nobody waits.
 //
-// Who does what, all under GroupCommit's mutex:
+// Who does what, all under one mutex:
 //   FastAppend        most appends, without the mutex
 //   BufferRing        the buffers, and where in the file their groups go
 //   CommitQueue       who waits, on which word, and the commit delay
 //   RoundIo           a leader's writes and syncs, without the mutex while they are in the kernel
 //   DurableCallbacks  what NotifyDurable() was given
 //   CursorSet, CursorHolds  the cursors, and what they keep from being trimmed
-//   GroupCommit       appending with the mutex, waiting, the lead and its hand-off, the flusher
+//   CommitRounds      has the mutex and these; the lead, a round and its hand-off
+//   GroupCommit       appending with the mutex, waiting, truncating, closing, the flusher
 // engine/commit/model/commit_protocol.pml has the protocol between them, with these names.
 #ifndef SEAWALL_ENGINE_COMMIT_GROUP_COMMIT_H_
 #define SEAWALL_ENGINE_COMMIT_GROUP_COMMIT_H_
@@ -30,16 +31,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/base/mutex.h"
 #include "engine/commit/buffer_ring.h"
-#include "engine/commit/commit_queue.h"
+#include "engine/commit/commit_rounds.h"
 #include "engine/commit/cursor_holds.h"
 #include "engine/commit/cursor_set.h"
 #include "engine/commit/durable_callbacks.h"
 #include "engine/commit/fast_append.h"
 #include "engine/commit/group_buffer.h"
-#include "engine/commit/round_io.h"
-#include "engine/commit/waiter.h"
 #include "engine/metrics/event_dispatcher.h"
 #include "engine/store/segment_store.h"
 #include "engine/store/watermarks.h"
@@ -51,9 +49,8 @@ namespace seawall {
 
 // Thread-safe.
 //
-// Invariant: at most one thread leads. Between setting leading_ and HandOff() it alone drains
-// buffers, writes, syncs and moves the watermarks, and whoever would do that meanwhile waits in the
-// queue.
+// Invariant: whoever sets rounds_.leading, in AwaitTurn() or itself, calls HandOff() before it
+// returns, as waiters depend on that.
 class GroupCommit {
  public:
   using Callback = DurableCallbacks::Callback;
@@ -111,79 +108,38 @@ class GroupCommit {
 
   // ---- Appending, where there is no room at once (group_append.cc)
   absl::Status MakeRoom(Room lacking, uint64_t bytes, uint64_t file_end)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
   // For kFileFull and kNoNextSegment: until the store has made room, as far as it can.
   absl::Status AwaitStore(Room lacking, uint64_t bytes, uint64_t file_end)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
   // Until a buffer was drained or the lead is free.
-  void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitDrain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
 
   // ---- Waiting
   // Returns an error if `lsn` can no longer reach a level that it has not reached: the log failed,
   // was closed, or never assigned it.
-  absl::Status CheckWait(Lsn lsn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Reached(Lsn lsn, Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Satisfied(const Waiter& waiter) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Returns when `waiter` was satisfied or failed, or leads. Releases the mutex: most of those that
-  // wake up do not need it any more.
-  Waiter::State AwaitTurn(Waiter* waiter) ABSL_UNLOCK_FUNCTION(mutex_);
-
-  // ---- Leading
-  // Leads a round for `waiter`, whose turn it is; true if that satisfied it.
-  bool LeadFor(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Becomes the leader when its turn comes; fails if the log failed or was closed.
-  absl::Status TakeLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Writes the closed buffers, with `all` also the open one, and syncs if somebody wants that.
-  void Round(bool all, Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Drain(Durability level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool WriteCursors() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Sync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool WantsSync(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether somebody waits for one.
-  bool SyncIsAwaited(Durability level) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Advance(Lsn written, bool durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends the round: wakes the satisfied waiters, and hands the lead to the next leader or gives it
-  // up. Releases the mutex. `committers`: 1 if this thread led for a durable commit of its own.
-  void HandOff(uint32_t committers) ABSL_UNLOCK_FUNCTION(mutex_);
+  absl::Status CheckWait(Lsn lsn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
   // Has the store truncate, without the mutex, when all is durable and nobody appends.
-  absl::Status TruncateStore(Lsn lsn, bool reset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Fail(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TruncateStore(Lsn lsn, bool reset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
 
   // ---- The flusher
   void RunFlusher();
-  bool FlushDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Runs what is due, without the mutex; false if nothing was.
-  bool RunCallbacks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool RunCallbacks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(rounds_.mutex);
 
   const Options options_;
   SegmentStore* const store_;
-  Watermarks* const marks_;  // this moves them, under mutex_
+  Watermarks* const marks_;
   EventDispatcher* const events_;
   std::thread flusher_;
   FastAppend fast_;       // without the mutex
   AtomicHistogram wake_;  // how long woken threads take to return
 
-  mutable Mutex mutex_;
-  CondVar room_;  // for appends that wait for a buffer, or for the end of a truncation
-  CondVar flusher_work_;
-
-  BufferRing ring_ ABSL_GUARDED_BY(mutex_);
-  CommitQueue queue_ ABSL_GUARDED_BY(mutex_);
-  RoundIo io_ ABSL_GUARDED_BY(mutex_);
-  CursorSet cursors_ ABSL_GUARDED_BY(mutex_);
-  CursorHolds cursor_holds_ ABSL_GUARDED_BY(mutex_);
-  DurableCallbacks callbacks_ ABSL_GUARDED_BY(mutex_);
-
-  bool leading_ ABSL_GUARDED_BY(mutex_) = false;  // a thread leads
-  uint32_t room_waiters_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool truncating_ ABSL_GUARDED_BY(mutex_) = false;
-  // When something appended is due for stable storage by flush_interval_micros.
-  Clock::time_point flush_at_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool stop_flusher_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t buffer_full_waits_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t rollover_waits_ ABSL_GUARDED_BY(mutex_) = 0;
+  CommitRounds rounds_;
+  bool truncating_ ABSL_GUARDED_BY(rounds_.mutex) = false;
+  bool stop_flusher_ ABSL_GUARDED_BY(rounds_.mutex) = false;
+  uint64_t buffer_full_waits_ ABSL_GUARDED_BY(rounds_.mutex) = 0;
+  uint64_t rollover_waits_ ABSL_GUARDED_BY(rounds_.mutex) = 0;
 };
 
 }  // namespace seawall

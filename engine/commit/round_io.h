@@ -20,7 +20,7 @@
 
 namespace seawall {
 
-// Not thread-safe: GroupCommit's mutex guards it. Write(), WriteCursors() and Sync() drop that
+// Not thread-safe: CommitRounds' mutex guards it. Write(), WriteCursors() and Sync() drop that
 // mutex while they are in the kernel, so that others can append and join the queue meanwhile; only
 // the leader calls them, and the writer belongs to the leader.
 //

@@ -2,9 +2,10 @@
 /* The commit protocol of engine/commit, for the model checker spin (https://spinroot.com; G. J.
  * Holzmann, "The Model Checker SPIN", IEEE TSE 1997). tests/commit/commit_model_test.sh runs it.
  *
- * Every inline below is one function of GroupCommit, BufferRing (Reserve, OpenNext, CloseOpen),
- * CommitQueue (Delay), FastAppend (TryAppend) or RoundIo (WriteGroup, Sync), named after it
- * (HandOff(), Wait() and Truncate() with the steps that they consist of there); what is under the mutex there is under
+ * Every inline below is one function of GroupCommit, CommitRounds (AwaitTurn, TakeLead, Round,
+ * Drain, Sync, Advance, HandOff, Fail), BufferRing (Reserve, OpenNext, CloseOpen), CommitQueue
+ * (Delay), FastAppend (TryAppend) or RoundIo (WriteGroup), named after it (HandOff(), Wait() and
+ * Truncate() with the steps that they consist of there); what is under the mutex there is under
  * `mutex` here. What the threads do without it (copies, parking, waking, writing, syncing) is a step
  * of its own, so that all interleavings are tried. Left out: bytes, offsets, LSNs above a few, the
  * mutex's own fairness, how many committers a leader gathers, and how the segment store makes space.
