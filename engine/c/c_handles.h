@@ -13,6 +13,7 @@ struct seawall_log {
   // Readers hold it, too: a program in a language with a garbage collector frees in any order.
   std::shared_ptr<seawall::Log> log;
   std::string recovery_text;
+  std::string id;
 };
 
 #endif  // SEAWALL_ENGINE_C_C_HANDLES_H_

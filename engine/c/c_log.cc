@@ -170,6 +170,7 @@ seawall_code seawall_log_open(const char* directory, const seawall_options* opti
     if (!opened.ok()) return opened.status();
     handle->log = std::move(*opened);
     handle->recovery_text = handle->log->recovery_report().ToString();
+    handle->id = seawall::LogIdToString(handle->log->id());
     *log = handle.release();
     return absl::OkStatus();
   });
@@ -203,6 +204,10 @@ seawall_code seawall_log_recovery_report(const seawall_log* log, seawall_recover
 
 const char* seawall_log_recovery_text(const seawall_log* log) {
   return log == nullptr ? nullptr : log->recovery_text.c_str();
+}
+
+const char* seawall_log_id(const seawall_log* log) {
+  return log == nullptr ? nullptr : log->id.c_str();
 }
 
 seawall_code seawall_log_append(seawall_log* log, const void* data, size_t bytes,

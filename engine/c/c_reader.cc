@@ -12,6 +12,7 @@ struct seawall_reader {
   std::shared_ptr<seawall::Log> log;
   seawall::ReadLimit limit = seawall::ReadLimit::kDurable;
   std::string directory;
+  std::string log_id;
   // Never nullptr once the caller has the handle. Destroyed before `log`, by the order here.
   // Written under `mutex`, and by the thread that uses the reader only, which so needs none to read
   // it.
@@ -32,6 +33,15 @@ constexpr size_t kFirstRecordBytes = 40;
 absl::StatusOr<std::unique_ptr<Reader>> OpenAt(const seawall_reader& handle, Lsn from) {
   return handle.log == nullptr ? Reader::OpenReadOnly(handle.directory, from)
                                : handle.log->NewReader(from, handle.limit);
+}
+
+// Makes the reader of a new handle.
+absl::Status Begin(Lsn from, seawall_reader* handle) {
+  auto opened = OpenAt(*handle, from);
+  if (!opened.ok()) return opened.status();
+  handle->reader = std::move(*opened);
+  handle->log_id = LogIdToString(handle->reader->log_id());
+  return absl::OkStatus();
 }
 
 const char* Misuse(const seawall_record* record) {
@@ -70,9 +80,8 @@ seawall_code seawall_log_new_reader(seawall_log* log, uint64_t from, seawall_rea
     auto handle = std::make_unique<seawall_reader>();
     handle->log = log->log;
     if (limit == SEAWALL_READ_WRITTEN) handle->limit = seawall::ReadLimit::kWritten;
-    auto opened = seawall::OpenAt(*handle, from);
-    if (!opened.ok()) return opened.status();
-    handle->reader = std::move(*opened);
+    absl::Status opened = seawall::Begin(from, handle.get());
+    if (!opened.ok()) return opened;
     *reader = handle.release();
     return absl::OkStatus();
   });
@@ -87,9 +96,8 @@ seawall_code seawall_reader_open_read_only(const char* directory, uint64_t from,
     if (!status.ok()) return status;
     auto handle = std::make_unique<seawall_reader>();
     handle->directory = directory;
-    auto opened = seawall::OpenAt(*handle, from);
-    if (!opened.ok()) return opened.status();
-    handle->reader = std::move(*opened);
+    absl::Status opened = seawall::Begin(from, handle.get());
+    if (!opened.ok()) return opened;
     *reader = handle.release();
     return absl::OkStatus();
   });
@@ -128,6 +136,10 @@ seawall_code seawall_reader_status(const seawall_reader* reader, seawall_error**
 
 uint64_t seawall_reader_next_lsn(const seawall_reader* reader) {
   return reader == nullptr ? 0 : reader->reader->next_lsn();
+}
+
+const char* seawall_reader_log_id(const seawall_reader* reader) {
+  return reader == nullptr ? nullptr : reader->log_id.c_str();
 }
 
 seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_error** error) {

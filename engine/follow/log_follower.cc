@@ -44,6 +44,8 @@ class FollowedLog {
   absl::StatusOr<std::optional<ReadRange>> Locate(Lsn lsn);
   // As ReadFailure.
   absl::Status Explain(const SegmentRef& segment, const absl::Status& status);
+  // Of the log that was opened; the watermark of another one ends it.
+  const LogId& log_id() const { return log_id_; }
 
  private:
   // Applies the published watermark, with the segments that it names.
@@ -259,7 +261,7 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::Follow(const std::string& direct
       [log](const SegmentRef& segment, const absl::Status& failure) {
         return log->Explain(segment, failure);
       },
-      std::move(watch));
+      std::move(watch), /*lookup=*/nullptr, /*memory=*/nullptr, log->log_id());
 }
 
 }  // namespace seawall

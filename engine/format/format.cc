@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/little_endian.h"
@@ -100,7 +101,21 @@ uint64_t RecordChecksum(const char* payload, uint32_t length, uint32_t flags, Ls
 
 }  // namespace
 
-std::string LogIdToString(const LogId& id) { return absl::StrFormat("%016x%016x", id[0], id[1]); }
+std::string LogIdToString(const LogId& id) {
+  return absl::StrCat(absl::Hex(id[0], absl::kZeroPad16), absl::Hex(id[1], absl::kZeroPad16));
+}
+
+std::optional<LogId> LogIdFromString(std::string_view text) {
+  LogId id = {};
+  if (text.size() != 32) return std::nullopt;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = absl::ascii_tolower(static_cast<unsigned char>(text[i]));
+    const size_t digit = std::string_view("0123456789abcdef").find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    id[i / 16] = id[i / 16] << 4 | digit;
+  }
+  return id;
+}
 
 bool operator==(const SegmentHeader& a, const SegmentHeader& b) {
   return a.log_id == b.log_id && a.generation == b.generation && a.salt == b.salt &&

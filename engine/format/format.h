@@ -4,7 +4,6 @@
 #ifndef SEAWALL_ENGINE_FORMAT_FORMAT_H_
 #define SEAWALL_ENGINE_FORMAT_FORMAT_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/align.h"
+#include "seawall/identity.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -32,9 +32,6 @@ inline constexpr size_t kMaxControlEntries = 8;
 // LSNs, generations, offsets and sequences are below this, whatever a checksum says: sums of them
 // do not wrap around, and a generation fits its name. (A million records a second for 285 years.)
 inline constexpr uint64_t kMaxNumber = uint64_t{1} << 53;
-
-using LogId = std::array<uint64_t, 2>;
-std::string LogIdToString(const LogId& id);
 
 // Where a field is in its sector: what an error text calls the offset of what is wrong.
 inline constexpr uint64_t kLogIdOffset = 16;       // of segment headers, CONTROL and WATERMARK

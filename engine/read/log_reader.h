@@ -15,6 +15,7 @@
 #include "engine/segments/segment_index.h"
 #include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
+#include "seawall/identity.h"
 #include "seawall/reader.h"
 
 namespace seawall {
@@ -59,11 +60,12 @@ class ReadWatch {
 using EntryLookup = std::function<std::optional<IndexEntry>(const SegmentRef&, File* file, Lsn)>;
 
 // A reader that begins at `from`. Without a watch it does not follow. `memory`, which outlives it,
-// is what it begins with, and gets what it ends with.
+// is what it begins with, and gets what it ends with. `log_id` is for whoever asks the reader.
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure = nullptr,
                                         std::unique_ptr<ReadWatch> watch = nullptr,
-                                        EntryLookup lookup = nullptr, ScanMemory* memory = nullptr);
+                                        EntryLookup lookup = nullptr, ScanMemory* memory = nullptr,
+                                        const LogId& log_id = {});
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

@@ -50,7 +50,7 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& 
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
   return NewSourceReader(fs, FixedSource(plan->segments.Refs()), from, GivenUpSince(fs, directory),
-                         /*watch=*/nullptr, EntryInFile);
+                         /*watch=*/nullptr, EntryInFile, /*memory=*/nullptr, report.log_id);
 }
 
 }  // namespace seawall

@@ -78,7 +78,7 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   if (plan->exists) {
     Link(*plan, &header, &source);
   } else {
-    header.log_id = {RandomU64(), RandomU64()};
+    header.log_id = plan->report.log_id = {RandomU64(), RandomU64()};
     header.base_lsn = kFirstLsn;
   }
   if (!plan->exists) {

@@ -263,6 +263,7 @@ absl::StatusOr<RecoveryPlan> Planner::Plan(bool carry_small_tail) {
   }
   if (!control.ok()) return control.status();
   plan_.control = *control;
+  plan_.report.log_id = control->log_id;
   plan_.exists = true;
   plan_.next_generation = std::max(plan_.next_generation, control->tail_generation + 1);
   for (const ControlEntry& entry : control->entries) {

@@ -69,6 +69,7 @@ class SegmentStore {
   // ---- For readers, and for the archive
 
   const std::string& directory() const { return state_.directory; }
+  const LogId& log_id() const { return state_.log_id; }
   // For random reads of what Locate() finds.
   SegmentCache* cache() { return &state_.cache; }
   // The segment that holds `lsn`, which is not above the written ones; none below the first. The

@@ -201,6 +201,9 @@ seawall_code seawall_log_recovery_report(const seawall_log* log, seawall_recover
 /* The same as one line for people. Valid as long as the log. */
 const char* seawall_log_recovery_text(const seawall_log* log);
 
+/* Log::id: which log this is, as 32 hexadecimal digits. Valid as long as the log; NULL for NULL. */
+const char* seawall_log_id(const seawall_log* log);
+
 /* ---- Writing */
 
 /* Log::Append: appends one record of `bytes` bytes, returns when it has come as far as `until`.
@@ -330,6 +333,10 @@ seawall_code seawall_reader_status(const seawall_reader* reader, seawall_error**
 
 /* The LSN that seawall_reader_next() would return. 0 for NULL. */
 uint64_t seawall_reader_next_lsn(const seawall_reader* reader);
+
+/* Reader::log_id: which log it reads, as seawall_log_id() says it. Valid as long as the reader;
+ * NULL for NULL. */
+const char* seawall_reader_log_id(const seawall_reader* reader);
 
 /* Goes on at `from`, forgetting an error that was met, as a new reader with the same arguments
  * would: one that was opened read only sees what is in the log now. After an error the reader is as

@@ -28,6 +28,7 @@
 #include "seawall/backup.h"
 #include "seawall/cursor.h"
 #include "seawall/error.h"
+#include "seawall/identity.h"
 #include "seawall/options.h"
 #include "seawall/reader.h"
 #include "seawall/recovery_report.h"
@@ -82,6 +83,9 @@ class Log {
 
   // What Open found. Valid as long as the log.
   virtual const RecoveryReport& recovery_report() const = 0;
+
+  // Which log this is (identity.h). Valid as long as the log.
+  const LogId& id() const { return recovery_report().log_id; }
 
   // Appends one record and returns its LSN when it has come as far as `until`. With kAppended it
   // is in a buffer of this process: a crash of the process loses it. `record` may be empty, is

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "seawall/file_system.h"
+#include "seawall/identity.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -54,6 +55,9 @@ class Reader {
 
   // The LSN that Next() would return.
   virtual Lsn next_lsn() const = 0;
+
+  // Which log it reads (identity.h). Valid as long as the reader.
+  virtual const LogId& log_id() const = 0;
 
   // Follows the log: waits until Next() has the next record. One that can be read already is OK at
   // once, whatever the deadline. Waiting is passive: it causes no write and no sync, so it waits

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "seawall/identity.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -24,6 +25,7 @@ std::string_view RecoveryVerdictName(RecoveryVerdict verdict);
 // A plain value.
 struct RecoveryReport {
   RecoveryVerdict verdict = RecoveryVerdict::kCreated;
+  LogId log_id = {};
   // The retained records; last_lsn == first_lsn - 1 when there are none.
   Lsn first_lsn = kFirstLsn;
   Lsn last_lsn = 0;

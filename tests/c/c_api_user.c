@@ -134,6 +134,8 @@ static const char* ReadsWithoutTheLock(const char* directory) {
   EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
   EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, NULL, &error));
   EXPECT_OK(seawall_reader_open_read_only(directory, 0, &reader, &error));
+  EXPECT(strlen(seawall_log_id(log)) == 32);
+  EXPECT(strcmp(seawall_reader_log_id(reader), seawall_log_id(log)) == 0);
   EXPECT(seawall_reader_next(reader, &record) == 1 && Holds(&record, 1, "one"));
   EXPECT_OK(seawall_log_append(log, "two", 3, SEAWALL_DURABLE, NULL, &error));
   EXPECT(seawall_reader_next(reader, &record) == 0);
@@ -367,6 +369,7 @@ static const char* RefusesNull(const char* directory) {
   EXPECT(seawall_cursor_position(NULL) == 0);
   seawall_cursor_free(NULL);
   EXPECT(seawall_reader_next(NULL, &record) == -1 && seawall_reader_next_lsn(NULL) == 0);
+  EXPECT(seawall_log_id(NULL) == NULL && seawall_reader_log_id(NULL) == NULL);
   EXPECT(seawall_log_recovery_text(NULL) == NULL && seawall_log_first_lsn(NULL) == 0);
   EXPECT(seawall_log_appended_lsn(NULL) == 0 && seawall_log_written_lsn(NULL) == 0);
   EXPECT(seawall_log_durable_lsn(NULL) == 0);

@@ -149,7 +149,16 @@ TEST(FormatTest, NamesAreWhatTheHexDumpShows) {
 }
 
 TEST(FormatTest, LogIdIsPrintedAsHex) {
-  EXPECT_EQ(LogIdToString({0x0123456789abcdef, 0x10}), "0123456789abcdef0000000000000010");
+  const LogId id = {0x0123456789abcdef, 0x10};
+  EXPECT_EQ(LogIdToString(id), "0123456789abcdef0000000000000010");
+  EXPECT_EQ(LogIdFromString("0123456789abcdef0000000000000010"), id);
+  EXPECT_EQ(LogIdFromString("0123456789ABCDEF0000000000000010"), id);
+  for (const char* text :
+       {"", "0123456789abcdef000000000000001", "0x23456789abcdef0000000000000010",
+        "0123456789abcdef00000000000000100", " 123456789abcdef0000000000000010",
+        "0123456789abcdeg0000000000000010"}) {
+    EXPECT_EQ(LogIdFromString(text), std::nullopt) << text;
+  }
 }
 
 // ---- Round trips

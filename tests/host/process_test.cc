@@ -114,6 +114,8 @@ TEST_P(ProcessTest, EveryCallOfAnotherProcessIsRefused) {
 TEST_P(ProcessTest, AccessorsReturn) {
   EXPECT_EQ(InChild([&] {
               (void)log_->recovery_report();
+              (void)log_->id();
+              (void)reader_->log_id();
               (void)log_->first_lsn();
               (void)log_->appended_lsn();
               (void)log_->written_lsn();

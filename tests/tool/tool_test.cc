@@ -121,7 +121,7 @@ TEST_F(ToolTest, DumpShowsSegmentsGroupsAndEscapedRecords) {
   Append("\x01tab\t\n" + std::string(300, 'z'));
   const Outcome text = RunTool({"dump", log_});
   EXPECT_THAT(text.out,
-              AllOf(StartsWith("segment 1 "), HasSubstr("group at 4096"),
+              AllOf(StartsWith("log "), HasSubstr("\nsegment 1 "), HasSubstr("group at 4096"),
                     HasSubstr("    1  6 bytes  \\x01tab\\t\\n\n"), HasSubstr("... and 100 bytes")));
   EXPECT_THAT(RunTool({"dump", "--hex", "--limit=1", log_}).out,
               HasSubstr("00000000  01 74 61 62 09 0a"));
@@ -297,6 +297,10 @@ TEST_F(ToolTest, VerifyPassesAClosedLog) {
   EXPECT_EQ(outcome.code, 0) << outcome.out;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("closed by its writer"), HasSubstr("OK: no damage")));
   const auto summary = OfType(RunTool({"verify", "--json", log_}).out, "summary");
+  EXPECT_EQ(summary[0]["log_id"],
+            OfType(RunTool({"stat", "--json", log_}).out, "stat")[0]["log_id"]);
+  EXPECT_EQ(summary[0]["log_id"],
+            OfType(RunTool({"dump", "--json", log_}).out, "log")[0]["log_id"]);
   ASSERT_EQ(summary.size(), 1u);
   EXPECT_EQ(summary[0]["sound"], true);
   EXPECT_EQ(summary[0]["verdict"], "clean");

@@ -30,7 +30,7 @@ Usage: seawall dump [FLAGS] DIR
   --to=LSN          end with this record
   --limit=N         print at most N records
   --hex             payloads in hexadecimal, as a hex dump or in JSON's "payload_hex"
-  --json            one JSON object a line; "type" is segment, group, record, problem or note
+  --json            one JSON object a line; "type" is log, segment, group, record, problem or note
   --raw             payloads only, byte for byte, nothing between them
   --framing=length  with --raw: before each payload its length, 4 bytes little-endian
 
@@ -75,6 +75,7 @@ class Dumper : public SegmentVisitor {
       : view_(view), selection_(selection), printer_(printer), output_(output) {}
 
   ExitCode Run() {
+    if (view_.control.has_value()) printer_->OnLog(*view_.control);
     for (const Problem& problem : view_.problems) {
       if (!OnProblem(problem)) break;
     }

@@ -170,6 +170,7 @@ class Verifier {
                    {"directory", view_.directory},
                    {"sound", problems_.empty()},
                    {"opens", view_.opens.ok()}};
+      if (view_.control.has_value()) json["log_id"] = LogIdToString(view_.control->log_id);
       if (view_.opens.ok()) {
         json["verdict"] = std::string(RecoveryVerdictName(report.verdict));
         json["first_lsn"] = report.first_lsn;

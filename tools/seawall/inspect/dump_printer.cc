@@ -18,6 +18,9 @@ class TextPrinter : public Printer {
  public:
   TextPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
 
+  void OnLog(const ControlBlock& control) override {
+    output_->WriteLine(absl::StrCat("log ", LogIdToString(control.log_id)));
+  }
   void OnSegment(const SegmentRef& segment) override {
     output_->WriteLine(absl::StrCat("segment ", segment.generation, "  ", segment.path, "  ",
                                     segment.sealed()
@@ -67,6 +70,9 @@ class JsonPrinter : public Printer {
  public:
   JsonPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
 
+  void OnLog(const ControlBlock& control) override {
+    output_->WriteLine(ToLine({{"type", "log"}, {"log_id", LogIdToString(control.log_id)}}));
+  }
   void OnSegment(const SegmentRef& segment) override {
     output_->WriteLine(ToLine(ToJson(segment)));
   }

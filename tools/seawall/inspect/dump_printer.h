@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/format/format.h"
 #include "engine/segments/segment_ref.h"
 #include "engine/segments/segment_scanner.h"
 #include "seawall/types.h"
@@ -20,6 +21,8 @@ namespace seawall {
 class Printer {
  public:
   virtual ~Printer() = default;
+  // First, unless CONTROL is gone.
+  virtual void OnLog(const ControlBlock&) {}
   virtual void OnSegment(const SegmentRef&) {}
   virtual void OnGroup(const SegmentRef&, const Group&) {}
   virtual void OnRecord(const SegmentRef&, const Record&, uint64_t offset) = 0;
