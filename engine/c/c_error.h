@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "seawall/c.h"
+#include "seawall/identity.h"
 #include "seawall/types.h"
 
 namespace seawall {
@@ -52,6 +54,15 @@ inline absl::StatusOr<Durability> ReadDurability(seawall_durability level) {
   return absl::InvalidArgumentError(absl::StrCat("durability is ", level,
                                                  ": expected 0 (appended), 1 (written) or 2 "
                                                  "(durable)"));
+}
+
+// Empty for NULL.
+inline absl::StatusOr<std::optional<LogId>> ReadLogId(const char* text) {
+  if (text == nullptr) return std::optional<LogId>();
+  std::optional<LogId> id = LogIdFromString(text);
+  if (id.has_value()) return id;
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected_id is \"", text, "\": expected 32 hexadecimal digits"));
 }
 
 // A struct of the interface may grow to this. A larger `struct_bytes` was never set.

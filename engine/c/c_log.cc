@@ -63,7 +63,10 @@ absl::StatusOr<Options> ReadOptions(const seawall_options* given) {
   status.Update(CheckAtMost(read.cursors, 1, "cursors"));
   status.Update(CheckAtMost(read.reserved, 0, "reserved"));
   if (!status.ok()) return status;
+  absl::StatusOr<std::optional<LogId>> expected_id = ReadLogId(read.expected_id);
+  if (!expected_id.ok()) return expected_id.status();
   Options options;
+  options.expected_id = *expected_id;
   options.create_if_missing = read.create_if_missing != 0;
   options.segment_bytes = read.segment_bytes;
   options.buffer_bytes = read.buffer_bytes;

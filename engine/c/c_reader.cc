@@ -12,7 +12,9 @@ struct seawall_reader {
   std::shared_ptr<seawall::Log> log;
   seawall::ReadLimit limit = seawall::ReadLimit::kDurable;
   std::string directory;
-  std::string log_id;
+  // Which log it is; before it is open: which it must be, if any.
+  std::optional<seawall::LogId> log_id;
+  std::string log_id_text;
   // Never nullptr once the caller has the handle. Destroyed before `log`, by the order here.
   // Written under `mutex`, and by the thread that uses the reader only, which so needs none to read
   // it.
@@ -31,8 +33,8 @@ namespace {
 constexpr size_t kFirstRecordBytes = 40;
 
 absl::StatusOr<std::unique_ptr<Reader>> OpenAt(const seawall_reader& handle, Lsn from) {
-  return handle.log == nullptr ? Reader::OpenReadOnly(handle.directory, from)
-                               : handle.log->NewReader(from, handle.limit);
+  if (handle.log != nullptr) return handle.log->NewReader(from, handle.limit);
+  return Reader::OpenReadOnly(handle.directory, from, /*file_system=*/nullptr, handle.log_id);
 }
 
 // Makes the reader of a new handle.
@@ -40,7 +42,8 @@ absl::Status Begin(Lsn from, seawall_reader* handle) {
   auto opened = OpenAt(*handle, from);
   if (!opened.ok()) return opened.status();
   handle->reader = std::move(*opened);
-  handle->log_id = LogIdToString(handle->reader->log_id());
+  handle->log_id = handle->reader->log_id();
+  handle->log_id_text = LogIdToString(*handle->log_id);
   return absl::OkStatus();
 }
 
@@ -89,6 +92,12 @@ seawall_code seawall_log_new_reader(seawall_log* log, uint64_t from, seawall_rea
 
 seawall_code seawall_reader_open_read_only(const char* directory, uint64_t from,
                                            seawall_reader** reader, seawall_error** error) {
+  return seawall_reader_open_expected(directory, nullptr, from, reader, error);
+}
+
+seawall_code seawall_reader_open_expected(const char* directory, const char* expected_id,
+                                          uint64_t from, seawall_reader** reader,
+                                          seawall_error** error) {
   if (reader != nullptr) *reader = nullptr;
   return Guarded(error, [&]() -> absl::Status {
     absl::Status status = CheckNotNull(directory, "directory");
@@ -96,6 +105,9 @@ seawall_code seawall_reader_open_read_only(const char* directory, uint64_t from,
     if (!status.ok()) return status;
     auto handle = std::make_unique<seawall_reader>();
     handle->directory = directory;
+    absl::StatusOr<std::optional<seawall::LogId>> id = seawall::ReadLogId(expected_id);
+    if (!id.ok()) return id.status();
+    handle->log_id = *id;
     absl::Status opened = seawall::Begin(from, handle.get());
     if (!opened.ok()) return opened;
     *reader = handle.release();
@@ -139,7 +151,7 @@ uint64_t seawall_reader_next_lsn(const seawall_reader* reader) {
 }
 
 const char* seawall_reader_log_id(const seawall_reader* reader) {
-  return reader == nullptr ? nullptr : reader->log_id.c_str();
+  return reader == nullptr ? nullptr : reader->log_id_text.c_str();
 }
 
 seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_error** error) {

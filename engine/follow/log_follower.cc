@@ -39,7 +39,7 @@ class FollowedLog {
       : fs_(fs), directory_(directory), path_(JoinPath(directory, kWatermarkName)) {}
 
   // Reads the directory once; from then on only what the watermark names.
-  absl::Status Open(Lsn* from);
+  absl::Status Open(Lsn* from, const std::optional<LogId>& expected_id);
   // As ReadSource.
   absl::StatusOr<std::optional<ReadRange>> Locate(Lsn lsn);
   // As ReadFailure.
@@ -80,17 +80,19 @@ class FollowedLog {
   uint64_t asked_generation_ = 0;
 };
 
-absl::Status FollowedLog::Open(Lsn* from) {
+absl::Status FollowedLog::Open(Lsn* from, const std::optional<LogId>& expected_id) {
   // Before the directory: a truncation between the two is noticed then.
   absl::StatusOr<std::optional<WatermarkBlock>> block = ReadBlock();
   if (!block.ok()) return block.status();
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, directory_, /*carry_small_tail=*/false);
   if (!plan.ok()) return plan.status();
   log_id_ = plan->control.log_id;
+  absl::Status status = CheckLogId(directory_, expected_id, log_id_);
+  if (!status.ok()) return status;
   const bool counted = block->has_value() && (*block)->log_id == log_id_;
   segments_.emplace(directory_, plan->segments.Refs(), plan->copy_first_lsn - 1, plan->copy_from,
                     counted ? (*block)->cuts : 0);
-  absl::Status status = Refresh();
+  status = Refresh();
   if (!status.ok()) return status;
   return segments_->BeginAt(from);
 }
@@ -249,12 +251,13 @@ absl::Status FollowedLog::Explain(const SegmentRef& segment, const absl::Status&
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Reader>> Reader::Follow(const std::string& directory, Lsn from,
-                                                       FileSystem* file_system) {
+                                                       FileSystem* file_system,
+                                                       const std::optional<LogId>& expected_id) {
   FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
   // Before WATERMARK is read: a change after that wakes the watch.
   auto watch = std::make_unique<FollowWatch>(fs, directory);
   auto log = std::make_shared<FollowedLog>(fs, directory);
-  absl::Status status = log->Open(&from);
+  absl::Status status = log->Open(&from, expected_id);
   if (!status.ok()) return status;
   return NewSourceReader(
       fs, [log](Lsn lsn) { return log->Locate(lsn); }, from,

@@ -29,7 +29,7 @@ struct LogConfig {
 };
 
 // `given` was validated. InvalidArgument if it does not fit a log with cursors, and the log has
-// them.
+// them; FailedPrecondition if the log is not that of `given.expected_id`.
 absl::StatusOr<LogConfig> MakeLogConfig(FileSystem* fs, const std::string& directory,
                                         const Options& given, const RecoveryPlan& plan);
 

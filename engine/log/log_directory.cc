@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
+#include "engine/segments/control_file.h"
 
 namespace seawall {
 namespace {
@@ -27,6 +28,17 @@ absl::Status LockStatus(int error, const std::string& path, const std::string& h
 
 absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
                                     const Options& options) {
+  if (options.expected_id.has_value()) {
+    absl::StatusOr<ControlBlock> control = ReadControl(fs, directory);
+    if (absl::IsNotFound(control.status())) {
+      return absl::NotFoundError(absl::StrCat("no log in ", directory, ": expected log id ",
+                                              LogIdToString(*options.expected_id),
+                                              " (expected_id)"));
+    }
+    absl::Status status = control.status();
+    if (status.ok()) status = CheckLogId(directory, options.expected_id, control->log_id);
+    if (!status.ok()) return status;
+  }
   FileInfo info;
   const std::string control = JoinPath(directory, kControlName);
   int error = fs->Stat(control, &info);

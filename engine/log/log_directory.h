@@ -34,7 +34,8 @@ class DirectoryLock {
   const std::unique_ptr<File> directory_;
 };
 
-// What must hold before anything is touched. Returns true if there is a log already.
+// What must hold before anything is touched: create_if_missing, expected_id. Returns true if there
+// is a log already.
 absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
                                     const Options& options);
 

@@ -33,12 +33,15 @@ ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory) {
   };
 }
 
-absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(const std::string& directory, Lsn from,
-                                                             FileSystem* file_system) {
+absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(
+    const std::string& directory, Lsn from, FileSystem* file_system,
+    const std::optional<LogId>& expected_id) {
   FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs, directory);
   if (!plan.ok()) return plan.status();
   const RecoveryReport& report = plan->report;
+  absl::Status status = CheckLogId(directory, expected_id, report.log_id);
+  if (!status.ok()) return status;
   if (from == 0) from = report.first_lsn;
   if (from < report.first_lsn) {
     return absl::NotFoundError(absl::StrCat("read from record ", from, ": the log holds ",

@@ -54,6 +54,15 @@ absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& dire
   return newest;
 }
 
+absl::Status CheckLogId(const std::string& directory, const std::optional<LogId>& expected,
+                        const LogId& found) {
+  if (!expected.has_value() || *expected == found) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(JoinPath(directory, kControlName), ", offset ", kLogIdOffset,
+                   ": expected log id ", LogIdToString(*expected), " (expected_id), found ",
+                   LogIdToString(found), ": another log is in its place"));
+}
+
 ControlFile::ControlFile(std::string path, std::unique_ptr<File> file, uint64_t sequence)
     : path_(std::move(path)), file_(std::move(file)), sequence_(sequence) {}
 

@@ -8,6 +8,7 @@
 #define SEAWALL_ENGINE_SEGMENTS_CONTROL_FILE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -22,6 +23,11 @@ namespace seawall {
 // newer block would be in is not valid: a crash tore that write, or the block was damaged since.
 absl::StatusOr<ControlBlock> ReadControl(FileSystem* fs, const std::string& directory,
                                          bool* newest_may_be_lost = nullptr);
+
+// OK if `found`, the log in `directory`, is the expected one, or none is expected; else
+// FailedPrecondition, which names both.
+absl::Status CheckLogId(const std::string& directory, const std::optional<LogId>& expected,
+                        const LogId& found);
 
 // Thread-compatible.
 class ControlFile {

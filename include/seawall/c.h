@@ -149,6 +149,8 @@ typedef struct seawall_options {
   uint32_t max_recycled_segments;
   uint32_t cursors;  /* 0 or 1 */
   uint32_t reserved; /* 0 */
+  /* 32 hexadecimal digits, as of seawall_log_id(); NULL: whichever log is there. */
+  const char* expected_id;
 } seawall_options;
 
 /* Sets all to the defaults, and `struct_bytes` to the second argument:
@@ -312,6 +314,12 @@ seawall_code seawall_log_new_reader(seawall_log* log, uint64_t from, seawall_rea
 seawall_code seawall_reader_open_read_only(const char* directory, uint64_t from,
                                            seawall_reader** reader, seawall_error** error);
 
+/* The same for the log of this id alone (32 hexadecimal digits; NULL: any log):
+ * SEAWALL_FAILED_PRECONDITION if another one is there. */
+seawall_code seawall_reader_open_expected(const char* directory, const char* expected_id,
+                                          uint64_t from, seawall_reader** reader,
+                                          seawall_error** error);
+
 /* seawall::Record. */
 typedef struct seawall_record {
   uint32_t struct_bytes;    /* sizeof(seawall_record), set by the caller before the first call */
@@ -339,8 +347,9 @@ uint64_t seawall_reader_next_lsn(const seawall_reader* reader);
 const char* seawall_reader_log_id(const seawall_reader* reader);
 
 /* Goes on at `from`, forgetting an error that was met, as a new reader with the same arguments
- * would: one that was opened read only sees what is in the log now. After an error the reader is as
- * it was. */
+ * would: one that was opened read only sees what is in the log now, and gets
+ * SEAWALL_FAILED_PRECONDITION if another log has come into its place. After an error the reader is
+ * as it was. */
 seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_error** error);
 
 /* Reader::Wait: returns SEAWALL_OK when seawall_reader_next() has a record;

@@ -68,9 +68,11 @@ class Log {
   // ResourceExhausted: the kernel gave no thread; the log was recovered, and opens when it does.
   // Nothing on disk is changed when it fails with:
   //   InvalidArgument     the options
-  //   NotFound            no log here, and !create_if_missing; or no parent directory
-  //   FailedPrecondition  another process or another Log has it open: the processes that hold its
-  //                       lock now are named, if they can be seen
+  //   NotFound            no log here, and !create_if_missing or expected_id; or no parent
+  //   directory FailedPrecondition  another process or another Log has it open: the processes that
+  //   hold its
+  //                       lock now are named, if they can be seen; or it is not the log of
+  //                       Options::expected_id: both are named
   //   ResourceExhausted   no memory for the buffers: their number and bytes are named
   //   DataLoss            damage to acknowledged data: file, offset, expected, found
   //   Unimplemented       a newer format; or direct_io where the file system has none

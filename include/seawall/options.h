@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "seawall/file_system.h"
+#include "seawall/identity.h"
 #include "seawall/log_event.h"
 #include "seawall/types.h"
 
@@ -48,6 +50,11 @@ struct Options {
   // Create the directory and an empty log where there is none. Without it, opening such a
   // directory is NotFound.
   bool create_if_missing = true;
+
+  // Open this log and no other: FailedPrecondition, which names both, if another one is in the
+  // directory, and NotFound if none is, whatever create_if_missing says: a log that is lost is not
+  // silently made anew. Nothing is touched then, LOCK neither. Empty: whichever is there.
+  std::optional<LogId> expected_id;
 
   // The length at which the log rolls over to the next segment file. A multiple of 4096, from
   // 16 KiB to 1 GiB. Trimming frees whole segments.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -90,9 +91,10 @@ class Reader {
   // below the first record: NotFound; more than one above the last: OutOfRange; both name the
   // range.
   // `file_system`: not owned; nullptr is the operating system's.
-  static absl::StatusOr<std::unique_ptr<Reader>> OpenReadOnly(const std::string& directory,
-                                                              Lsn from = 0,
-                                                              FileSystem* file_system = nullptr);
+  // `expected_id`: FailedPrecondition, which names both, if it is not this log.
+  static absl::StatusOr<std::unique_ptr<Reader>> OpenReadOnly(
+      const std::string& directory, Lsn from = 0, FileSystem* file_system = nullptr,
+      const std::optional<LogId>& expected_id = std::nullopt);
 
   // Opens the log in `directory` as OpenReadOnly does, but to follow it, with Wait(), while another
   // process writes it. Only what is durable is seen: up to the watermark that the writer publishes
@@ -112,8 +114,9 @@ class Reader {
   //   NotFound            the log was deleted
   //   FailedPrecondition  another log stands in its place
   // Any number of readers, in any processes of this machine. Needs read permission only.
-  static absl::StatusOr<std::unique_ptr<Reader>> Follow(const std::string& directory, Lsn from = 0,
-                                                        FileSystem* file_system = nullptr);
+  static absl::StatusOr<std::unique_ptr<Reader>> Follow(
+      const std::string& directory, Lsn from = 0, FileSystem* file_system = nullptr,
+      const std::optional<LogId>& expected_id = std::nullopt);
 };
 
 }  // namespace seawall

@@ -146,6 +146,43 @@ static const char* ReadsWithoutTheLock(const char* directory) {
   return NULL;
 }
 
+static const char* OpensTheExpectedLogOnly(const char* directory) {
+  seawall_error* error = NULL;
+  seawall_log* log = NULL;
+  seawall_reader* reader = NULL;
+  seawall_options options;
+  char id[33], moved[1000];
+  const char* const other = "00112233445566778899aabbccddeeff";
+  EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
+  snprintf(id, sizeof(id), "%s", seawall_log_id(log));
+  EXPECT_OK(seawall_log_append(log, "one", 3, SEAWALL_DURABLE, NULL, &error));
+  seawall_log_free(log);
+  seawall_options_init(&options, sizeof(options));
+  EXPECT(options.expected_id == NULL);
+  options.expected_id = "1";
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "32 hexadecimal",
+               seawall_log_open(directory, &options, &log, &error));
+  options.expected_id = other;
+  EXPECT_FAILS(SEAWALL_FAILED_PRECONDITION, other,
+               seawall_log_open(directory, &options, &log, &error));
+  EXPECT_FAILS(SEAWALL_FAILED_PRECONDITION, id,
+               seawall_reader_open_expected(directory, other, 0, &reader, &error));
+  options.expected_id = id;
+  EXPECT_OK(seawall_log_open(directory, &options, &log, &error));
+  seawall_log_free(log);
+  EXPECT_OK(seawall_reader_open_expected(directory, id, 0, &reader, &error));
+  EXPECT_OK(seawall_reader_seek(reader, 1, &error));
+  /* A reader does not go on in another log. */
+  snprintf(moved, sizeof(moved), "%s.moved", directory);
+  EXPECT(rename(directory, moved) == 0);
+  EXPECT_OK(seawall_log_open(directory, NULL, &log, &error));
+  EXPECT_FAILS(SEAWALL_FAILED_PRECONDITION, id, seawall_reader_seek(reader, 1, &error));
+  EXPECT(strcmp(seawall_reader_log_id(reader), id) == 0);
+  seawall_reader_free(reader);
+  seawall_log_free(log);
+  return NULL;
+}
+
 static const char* RecoversWhatWasThere(const char* directory) {
   seawall_error* error = NULL;
   seawall_log* log = NULL;
@@ -357,6 +394,7 @@ static const char* RefusesNull(const char* directory) {
   EXPECT_NULL("log", seawall_log_read(NULL, 1, &payload, &bytes, &error));
   EXPECT_NULL("log", seawall_log_new_reader(NULL, 1, SEAWALL_READ_DURABLE, &reader, &error));
   EXPECT_NULL("directory", seawall_reader_open_read_only(NULL, 0, &reader, &error));
+  EXPECT_NULL("directory", seawall_reader_open_expected(NULL, NULL, 0, &reader, &error));
   EXPECT_NULL("reader", seawall_reader_status(NULL, &error));
   EXPECT_NULL("reader", seawall_reader_seek(NULL, 1, &error));
   EXPECT_NULL("reader", seawall_reader_wait(NULL, 1, &error));
@@ -554,6 +592,7 @@ static const char* LayoutStays(const char* directory) {
   EXPECT(offsetof(seawall_options, group_alignment_bytes) == 56);
   EXPECT(offsetof(seawall_options, max_recycled_segments) == 60);
   EXPECT(offsetof(seawall_options, cursors) == 64);
+  EXPECT(offsetof(seawall_options, expected_id) == 72);
   EXPECT(sizeof(seawall_cursor_info) == 64);
   EXPECT(offsetof(seawall_cursor_info, position) == 48);
   EXPECT(sizeof(seawall_recovery_report) >= 96);
@@ -580,6 +619,7 @@ const CApiCase kCApiCases[] = {
     {"ReaderMovesOn", ReaderMovesOn},
     {"ReaderOutlivesItsLog", ReaderOutlivesItsLog},
     {"ReadsWithoutTheLock", ReadsWithoutTheLock},
+    {"OpensTheExpectedLogOnly", OpensTheExpectedLogOnly},
     {"RecoversWhatWasThere", RecoversWhatWasThere},
     {"TrimsAndTruncates", TrimsAndTruncates},
     {"CallsBack", CallsBack},

@@ -101,6 +101,26 @@ TEST_F(ToolTest, ASecondWriterIsToldWhoHasTheLog) {
               AllOf(HasSubstr(std::to_string(getpid())), HasSubstr("`seawall tail -f DIR`")));
 }
 
+TEST_F(ToolTest, AppendsToTheExpectedLogOnly) {
+  const std::string other(32, 'a');
+  const Outcome none = Append("x\n", {"--expected_id=" + other});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr(other));
+  EXPECT_FALSE(std::filesystem::exists(log_));
+  MakeLog(3);
+  const std::string id = OfType(RunTool({"stat", "--json", log_}).out, "stat")[0]["log_id"];
+  const auto before = ReadFiles(log_);
+  const Outcome refused = Append("x\n", {"--expected_id=" + other});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr(id), HasSubstr(other)));
+  EXPECT_EQ(Append("x\n", {"--expected_id=1"}).code, 2);
+  EXPECT_EQ(RunTool({"tail", "--expected_id=" + other, log_}).code, 2);
+  EXPECT_EQ(RunTool({"tail", "-f", "--from=1", "--expected_id=" + other, log_}).code, 2);
+  EXPECT_EQ(ReadFiles(log_), before);
+  EXPECT_EQ(RunTool({"tail", "--expected_id=" + id, log_}).code, 0);
+  EXPECT_EQ(Append("x\n", {"--expected_id=" + id}).code, 0);
+}
+
 TEST_F(ToolTest, DumpSelectsByLsnAndLimit) {
   MakeLog(100, /*small_segments=*/true);
   EXPECT_EQ(RunTool({"dump", "--raw", "--from=98", log_}).out,

@@ -39,6 +39,20 @@ class ToolTrimTest : public ::testing::Test {
   const std::string log_ = scratch_.path("log");
 };
 
+TEST_F(ToolTrimTest, AnotherLogThanTheExpectedOneIsNotTrimmed) {
+  Append();
+  const auto before = ReadFiles(log_);
+  const std::string id = Stat()["log_id"];
+  const std::string other(32, 'a');
+  const Outcome outcome = Trim({"--before=60", "--expected_id=" + other});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr(id), HasSubstr(other), HasSubstr("Nothing was changed")));
+  EXPECT_EQ(ReadFiles(log_), before);
+  EXPECT_EQ(Trim({"--before=60", "--expected_id=1"}).code, 2);
+  EXPECT_EQ(Trim({"--before=60", "--expected_id=" + id}).code, 0);
+}
+
 TEST_F(ToolTrimTest, WholeSegmentsGoAndTheRestStays) {
   Append();
   const Lsn second = SecondSegment();

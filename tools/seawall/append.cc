@@ -50,6 +50,8 @@ is made if it is not there, or is empty.
   --durable=end      the records are on stable storage when it ends, not before
   --segment_bytes=N  roll over to the next segment file at N bytes: a multiple of 4096 from 16384
                      (16 KiB) to 1073741824 (1 GiB); the default is 67108864 (64 MiB)
+  --expected_id=HEX  append to the log of this id (`seawall stat` shows it) and to no other: if another
+                     one is in DIR, or none, nothing is touched
   --archive_command=COMMAND
                      run by /bin/sh for each segment that is full, in order, until it ends with 0;
                      %p is the segment's path, %f its name, %a and %b its first and last LSN, %% a
@@ -254,6 +256,7 @@ ExitCode AppendFrom(const Input& input, const std::string& directory, Framing fr
                     DurableAt durable) {
   Interruption interruption;
   Options options = OptionsFor(absl::GetFlag(FLAGS_segment_bytes));
+  (void)GetExpectedId(&options.expected_id);
   const std::string command = absl::GetFlag(FLAGS_archive_command);
   std::unique_ptr<ArchiveCommand> archive;
   if (!command.empty()) {
@@ -308,6 +311,8 @@ ExitCode RunAppend(const std::vector<std::string>& arguments) {
   DurableAt durable = DurableAt::kBatch;
   if (!GetFraming(&framing)) return FailUsage("append", "--framing is lines or length");
   if (!GetDurable(&durable)) return FailUsage("append", "--durable is each, batch or end");
+  std::optional<LogId> id;
+  if (!GetExpectedId(&id)) return FailUsage("append", kExpectedIdUsage);
   const std::string problem = SegmentBytesProblem(absl::GetFlag(FLAGS_segment_bytes));
   if (!problem.empty()) return FailUsage("append", problem);
   const std::string archive = ArchiveCommandProblem(absl::GetFlag(FLAGS_archive_command));
@@ -329,7 +334,7 @@ Command AppendCommand() {
   return {"append",
           "writes lines or length-prefixed records, durably",
           kHelp,
-          {"framing", "durable", "segment_bytes", "archive_command"},
+          {"framing", "durable", "segment_bytes", "expected_id", "archive_command"},
           RunAppend};
 }
 

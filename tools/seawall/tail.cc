@@ -34,6 +34,8 @@ Usage: seawall tail [-f] [-n N] [FLAGS] DIR
   -f, --follow   go on with the records that come, as soon as they are durable
   -n N           begin with the last N records (default: 10)
   --from=LSN     begin with this record instead
+  --expected_id=HEX
+                 read the log of this id (`seawall stat` shows it) and no other
   --hex          payloads in hexadecimal
   --json         one JSON object a line, as those of `seawall dump --json` with type "record"
   --raw          payloads only, byte for byte, nothing between them
@@ -88,27 +90,32 @@ absl::Status PrintAll(Reader* reader, Output* output) {
 // A reader of the last `n` records that follows. The newest ones of a log may not be known to be
 // durable yet: then it begins earlier.
 absl::StatusOr<std::unique_ptr<Reader>> FollowLast(const std::string& directory, Lsn first,
-                                                   Lsn last, uint64_t n) {
+                                                   Lsn last, uint64_t n,
+                                                   const std::optional<LogId>& id) {
   for (uint64_t back = std::min(n, last + 1 - first);;
        back = std::min(2 * back + 1, last + 1 - first)) {
-    absl::StatusOr<std::unique_ptr<Reader>> reader = Reader::Follow(directory, last + 1 - back);
+    absl::StatusOr<std::unique_ptr<Reader>> reader =
+        Reader::Follow(directory, last + 1 - back, nullptr, id);
     if (!absl::IsOutOfRange(reader.status()) || back == last + 1 - first) return reader;
   }
 }
 
-absl::StatusOr<std::unique_ptr<Reader>> OpenReader(const std::string& directory, bool follow) {
+absl::StatusOr<std::unique_ptr<Reader>> OpenReader(const std::string& directory, bool follow,
+                                                   const std::optional<LogId>& id) {
   const Lsn from = absl::GetFlag(FLAGS_from);
   if (from != 0) {
-    return follow ? Reader::Follow(directory, from) : Reader::OpenReadOnly(directory, from);
+    return follow ? Reader::Follow(directory, from, nullptr, id)
+                  : Reader::OpenReadOnly(directory, from, nullptr, id);
   }
   absl::StatusOr<LogView> view = LoadLogView(directory);
   if (!view.ok()) return view.status();
   if (!view->opens.ok()) return view->opens;
   const RecoveryReport& report = view->report;
   const uint64_t n = absl::GetFlag(FLAGS_n);
-  if (follow) return FollowLast(directory, report.first_lsn, report.last_lsn, n);
+  if (follow) return FollowLast(directory, report.first_lsn, report.last_lsn, n, id);
   return Reader::OpenReadOnly(
-      directory, report.last_lsn + 1 - std::min(n, report.last_lsn + 1 - report.first_lsn));
+      directory, report.last_lsn + 1 - std::min(n, report.last_lsn + 1 - report.first_lsn), nullptr,
+      id);
 }
 
 // Cancels the reader when a signal comes, or nobody reads the output any more. Lives on behind
@@ -153,7 +160,9 @@ ExitCode RunTail(const std::vector<std::string>& arguments) {
   const std::string problem = FlagProblem();
   if (!problem.empty()) return FailUsage("tail", problem);
   const bool follow = absl::GetFlag(FLAGS_follow) || absl::GetFlag(FLAGS_f);
-  absl::StatusOr<std::unique_ptr<Reader>> reader = OpenReader(arguments[0], follow);
+  std::optional<LogId> id;
+  if (!GetExpectedId(&id)) return FailUsage("tail", kExpectedIdUsage);
+  absl::StatusOr<std::unique_ptr<Reader>> reader = OpenReader(arguments[0], follow, id);
   if (!reader.ok()) return Fail("tail", reader.status());
   if (follow) return Follow(std::move(*reader));
   Output output;
@@ -167,7 +176,7 @@ Command TailCommand() {
   return {"tail",
           "prints the last records, with -f those that come",
           kHelp,
-          {"follow", "f", "n", "from", "hex", "json", "raw"},
+          {"follow", "f", "n", "from", "expected_id", "hex", "json", "raw"},
           RunTail};
 }
 

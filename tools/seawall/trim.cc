@@ -36,6 +36,8 @@ Usage: seawall trim DIR --before=LSN [FLAGS]
 
   --before=LSN   the first record to keep: everything below it is not needed any more. At most one
                  above the last record
+  --expected_id=HEX
+                 trim the log of this id (`seawall stat` shows it) and no other
   --unarchived   also discard segments that the log's archive hook has not taken yet; without it
                  they stay, if the log has ever been archived
   --json         one JSON object, in one line
@@ -106,6 +108,7 @@ absl::StatusOr<Trimmed> Trim(const std::string& directory, Lsn before, const Log
   Options options;
   options.create_if_missing = false;
   options.max_recycled_segments = 0;
+  options.expected_id = view.report.log_id;  // what was looked at is what is trimmed
   // What was not archived is held as by the program that archives it; nothing is archived here.
   std::error_code error;
   if (!absl::GetFlag(FLAGS_unarchived) &&
@@ -171,9 +174,13 @@ ExitCode RunTrim(const std::vector<std::string>& arguments) {
   const std::string& directory = arguments[0];
   const Lsn before = absl::GetFlag(FLAGS_before);
   if (before == 0) return FailUsage("trim", "expected --before=LSN, the first record to keep");
+  std::optional<LogId> id;
+  if (!GetExpectedId(&id)) return FailUsage("trim", kExpectedIdUsage);
   const absl::StatusOr<LogView> view = LoadLogView(directory);
   if (!view.ok()) return Fail("trim", view.status());
   if (!view->opens.ok()) return Fail("trim", view->opens);
+  const absl::Status other = CheckLogId(directory, id, view->report.log_id);
+  if (!other.ok()) return Fail("trim", other, "Nothing was changed.");
   const RecoveryReport& report = view->report;
   if (before > report.last_lsn + 1) {
     return Fail("trim",
@@ -212,7 +219,7 @@ Command TrimCommand() {
   return {"trim",
           "discards the oldest records, frees their space",
           kHelp,
-          {"before", "unarchived", "json"},
+          {"before", "expected_id", "unarchived", "json"},
           RunTrim};
 }
 

@@ -13,6 +13,7 @@
 ABSL_FLAG(bool, json, false,
           "dump, verify, stat, probe, trim, backup, restore: JSON, one object a line");
 ABSL_FLAG(std::string, framing, "lines", "append, dump --raw: lines or length");
+ABSL_FLAG(std::string, expected_id, "", "append, tail, trim: the id of the log, or it is refused");
 
 namespace seawall {
 namespace {
@@ -71,6 +72,12 @@ bool GetFraming(Framing* framing) {
   if (name != "lines" && name != "length") return false;
   *framing = name == "lines" ? Framing::kLines : Framing::kLengthPrefix;
   return true;
+}
+
+bool GetExpectedId(std::optional<LogId>* id) {
+  const std::string text = absl::GetFlag(FLAGS_expected_id);
+  *id = LogIdFromString(text);
+  return text.empty() || id->has_value();
 }
 
 }  // namespace seawall

@@ -4,16 +4,19 @@
 #define SEAWALL_TOOLS_SEAWALL_CLI_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/flags/declare.h"
 #include "absl/status/status.h"
+#include "seawall/identity.h"
 #include "tools/seawall/cli/framing.h"
 
 // Shared by several subcommands; defined in command.cc.
 ABSL_DECLARE_FLAG(bool, json);
 ABSL_DECLARE_FLAG(std::string, framing);
+ABSL_DECLARE_FLAG(std::string, expected_id);
 ABSL_DECLARE_FLAG(uint64_t, to);      // ~0: to the end; defined in dump.cc
 ABSL_DECLARE_FLAG(std::string, out);  // defined in repair.cc
 
@@ -59,6 +62,11 @@ ExitCode CheckParent(const std::string& command, const std::string& directory);
 
 // From --framing. False if that is neither "lines" nor "length".
 bool GetFraming(Framing* framing);
+
+// From --expected_id; empty without it. False if it is no id.
+bool GetExpectedId(std::optional<LogId>* id);
+inline constexpr char kExpectedIdUsage[] =
+    "--expected_id is 32 hexadecimal digits: `seawall stat DIR` shows a log's id";
 
 }  // namespace seawall
 
