@@ -9,6 +9,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <string_view>
 #include <system_error>
 
 #include "absl/status/status.h"
@@ -63,6 +64,24 @@ inline absl::StatusOr<std::optional<LogId>> ReadLogId(const char* text) {
   if (id.has_value()) return id;
   return absl::InvalidArgumentError(
       absl::StrCat("expected_id is \"", text, "\": expected 32 hexadecimal digits"));
+}
+
+inline absl::StatusOr<std::string_view> ReadBytes(const void* data, size_t bytes) {
+  if (data == nullptr && bytes != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("data is NULL, and bytes is ", bytes));
+  }
+  return std::string_view(static_cast<const char*>(data), bytes);
+}
+
+// As much of `from` as there is room for.
+inline absl::Status WriteBytes(std::string_view from, void* data, size_t capacity, size_t* bytes) {
+  absl::Status status = CheckNotNull(bytes, "bytes");
+  if (capacity > 0) status.Update(CheckNotNull(data, "data"));
+  if (!status.ok()) return status;
+  *bytes = from.size();
+  const size_t count = std::min(capacity, from.size());
+  if (count > 0) std::memcpy(data, from.data(), count);
+  return absl::OkStatus();
 }
 
 // A struct of the interface may grow to this. A larger `struct_bytes` was never set.

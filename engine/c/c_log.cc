@@ -65,8 +65,11 @@ absl::StatusOr<Options> ReadOptions(const seawall_options* given) {
   if (!status.ok()) return status;
   absl::StatusOr<std::optional<LogId>> expected_id = ReadLogId(read.expected_id);
   if (!expected_id.ok()) return expected_id.status();
+  absl::StatusOr<std::string_view> metadata = ReadBytes(read.metadata, read.metadata_bytes);
+  if (!metadata.ok()) return metadata.status();
   Options options;
   options.expected_id = *expected_id;
+  options.metadata = std::string(*metadata);
   options.create_if_missing = read.create_if_missing != 0;
   options.segment_bytes = read.segment_bytes;
   options.buffer_bytes = read.buffer_bytes;
@@ -80,13 +83,6 @@ absl::StatusOr<Options> ReadOptions(const seawall_options* given) {
   options.max_recycled_segments = read.max_recycled_segments;
   options.cursors = read.cursors != 0;
   return options;
-}
-
-absl::StatusOr<std::string_view> ReadBytes(const void* data, size_t bytes) {
-  if (data == nullptr && bytes != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("data is NULL, and bytes is ", bytes));
-  }
-  return std::string_view(static_cast<const char*>(data), bytes);
 }
 
 seawall_recovery_report ToC(const RecoveryReport& report) {
@@ -211,6 +207,24 @@ const char* seawall_log_recovery_text(const seawall_log* log) {
 
 const char* seawall_log_id(const seawall_log* log) {
   return log == nullptr ? nullptr : log->id.c_str();
+}
+
+seawall_code seawall_log_metadata(const seawall_log* log, void* data, size_t capacity,
+                                  size_t* bytes, seawall_error** error) {
+  return Guarded(error, [&]() -> absl::Status {
+    absl::Status status = CheckNotNull(log, "log");
+    return status.ok() ? seawall::WriteBytes(log->log->metadata(), data, capacity, bytes) : status;
+  });
+}
+
+seawall_code seawall_log_set_metadata(seawall_log* log, const void* data, size_t bytes,
+                                      seawall_error** error) {
+  return Guarded(error, [&]() -> absl::Status {
+    absl::Status status = CheckNotNull(log, "log");
+    if (!status.ok()) return status;
+    absl::StatusOr<std::string_view> metadata = seawall::ReadBytes(data, bytes);
+    return metadata.ok() ? log->log->SetMetadata(*metadata) : metadata.status();
+  });
 }
 
 seawall_code seawall_log_append(seawall_log* log, const void* data, size_t bytes,

@@ -154,6 +154,15 @@ const char* seawall_reader_log_id(const seawall_reader* reader) {
   return reader == nullptr ? nullptr : reader->log_id_text.c_str();
 }
 
+seawall_code seawall_reader_metadata(const seawall_reader* reader, void* data, size_t capacity,
+                                     size_t* bytes, seawall_error** error) {
+  return Guarded(error, [&]() -> absl::Status {
+    absl::Status status = CheckNotNull(reader, "reader");
+    if (!status.ok()) return status;
+    return seawall::WriteBytes(reader->reader->metadata(), data, capacity, bytes);
+  });
+}
+
 seawall_code seawall_reader_seek(seawall_reader* reader, uint64_t from, seawall_error** error) {
   return Guarded(error, [&]() -> absl::Status {
     absl::Status status = CheckNotNull(reader, "reader");

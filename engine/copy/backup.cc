@@ -40,6 +40,7 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     absl::Status status = CheckRange(plan->report, copy.to_lsn);
     if (!status.ok()) return status;
     copy.log_id = plan->control.log_id;
+    copy.metadata = plan->control.metadata;
     copy.segments = plan->segments.Refs();
     copy.fresh_generation = plan->next_generation;
     if (plan->has_cursors) copy.cursors = plan->cursors;

@@ -199,6 +199,7 @@ absl::Status Copier::AddTail(const SegmentRef& segment) {
   tail.digest = fresh->digest;
   report_.copied_bytes += fresh->end;
   control_.log_id = copy_.log_id;
+  control_.metadata = copy_.metadata;
   control_.first_generation = written_.empty() ? tail.generation : written_.front().generation;
   control_.tail_generation = tail.generation;
   control_.durable_lsn = copy_.to_lsn;

@@ -23,6 +23,7 @@ namespace seawall {
 struct LogCopy {
   FileSystem* fs = nullptr;
   LogId log_id = {};
+  std::string metadata;
   // Oldest first, each the predecessor of the next and with its end; wherever they are. Not empty.
   // All but the last are sealed: nobody writes to them.
   std::vector<SegmentRef> segments;

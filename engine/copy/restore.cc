@@ -73,6 +73,7 @@ absl::Status Restorer::TakeLive() {
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, live_);
   if (!plan.ok()) return plan.status();
   copy_.log_id = plan->control.log_id;
+  copy_.metadata = plan->control.metadata;
   copy_.fresh_generation = plan->next_generation;
   if (plan->has_cursors) copy_.cursors = std::move(plan->cursors);
   live_segments_ = copy_.segments = plan->segments.Refs();
@@ -188,6 +189,7 @@ absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
   copy_.fs = fs_;
   copy_.to_lsn = *end;
   copy_.progress = options_.progress;
+  if (!options_.metadata.empty()) copy_.metadata = options_.metadata;
   return CopyLog(copy_, destination);
 }
 
@@ -196,6 +198,11 @@ absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
 absl::StatusOr<BackupReport> RestoreLog(const std::string& archive, const std::string& live,
                                         const std::string& destination,
                                         const RestoreOptions& options) {
+  if (options.metadata.size() > kMaxMetadataBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("restore with metadata of ",
+                                                   options.metadata.size(),
+                                                   " bytes: expected at most ", kMaxMetadataBytes));
+  }
   for (int attempt = 1;; ++attempt) {
     Restorer restorer(archive, live, options);
     absl::StatusOr<BackupReport> report = restorer.Run(destination);

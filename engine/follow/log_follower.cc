@@ -44,8 +44,8 @@ class FollowedLog {
   absl::StatusOr<std::optional<ReadRange>> Locate(Lsn lsn);
   // As ReadFailure.
   absl::Status Explain(const SegmentRef& segment, const absl::Status& status);
-  // Of the log that was opened; the watermark of another one ends it.
-  const LogId& log_id() const { return log_id_; }
+  // The log that was opened, as it was then.
+  ReaderLog log() const { return {log_id_, metadata_}; }
 
  private:
   // Applies the published watermark, with the segments that it names.
@@ -70,6 +70,7 @@ class FollowedLog {
   const std::string directory_;
   const std::string path_;  // of WATERMARK
   LogId log_id_ = {};
+  std::string metadata_;
   std::optional<FollowedSegments> segments_;  // set by Open()
   // How often in a row the watermark with this sequence named a successor that could not be read.
   int looks_ = 0;
@@ -87,6 +88,7 @@ absl::Status FollowedLog::Open(Lsn* from, const std::optional<LogId>& expected_i
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, directory_, /*carry_small_tail=*/false);
   if (!plan.ok()) return plan.status();
   log_id_ = plan->control.log_id;
+  metadata_ = plan->control.metadata;
   absl::Status status = CheckLogId(directory_, expected_id, log_id_);
   if (!status.ok()) return status;
   const bool counted = block->has_value() && (*block)->log_id == log_id_;
@@ -264,7 +266,7 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::Follow(const std::string& direct
       [log](const SegmentRef& segment, const absl::Status& failure) {
         return log->Explain(segment, failure);
       },
-      std::move(watch), /*lookup=*/nullptr, /*memory=*/nullptr, log->log_id());
+      std::move(watch), /*lookup=*/nullptr, /*memory=*/nullptr, log->log());
 }
 
 }  // namespace seawall

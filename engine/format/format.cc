@@ -19,7 +19,7 @@ constexpr uint64_t kControlMagic = 0x54434c4157414553;
 constexpr uint64_t kWatermarkMagic = 0x4d574c4157414553;  // "SEAWALWM"
 
 constexpr uint64_t kSegmentHeaderUsedBytes = 112;
-constexpr uint64_t kControlUsedBytes = 296;
+constexpr uint64_t kControlUsedBytes = 296;  // without metadata
 
 int64_t GetI64(const char* from) { return static_cast<int64_t>(GetU64(from)); }
 
@@ -35,7 +35,13 @@ bool AreNumbers(Values... values) {
 // before anything else is believed, then the checksum over all bytes before it.
 constexpr uint64_t kVersionOffset = 8;
 constexpr uint64_t kFeaturesOffset = 12;
-constexpr uint32_t kCursorsFeature = 1;  // of a segment: SegmentHeader::cursors
+constexpr uint32_t kCursorsFeature = 1;   // of a segment: SegmentHeader::cursors
+constexpr uint32_t kMetadataFeature = 1;  // of a control slot: ControlBlock::metadata
+
+// In a control slot, where the checksum is without it.
+constexpr uint64_t kMetadataLengthOffset = 288;
+constexpr uint64_t kMetadataOffset = 296;
+static_assert(kMaxControlUsedBytes == kMetadataOffset + kMaxMetadataBytes + 8);
 
 void SealSector(uint64_t magic, uint64_t used_bytes, uint32_t features, char* sector) {
   PutU64(sector, magic);
@@ -295,7 +301,7 @@ bool operator==(const ControlBlock& a, const ControlBlock& b) {
          a.first_generation == b.first_generation && a.tail_generation == b.tail_generation &&
          a.durable_lsn == b.durable_lsn && a.closed == b.closed && a.closed_end == b.closed_end &&
          a.closed_digest == b.closed_digest && a.cursor_sequence == b.cursor_sequence &&
-         a.entries == b.entries;
+         a.entries == b.entries && a.metadata == b.metadata;
 }
 
 void EncodeControlBlock(const ControlBlock& block, char* slot) {
@@ -318,11 +324,20 @@ void EncodeControlBlock(const ControlBlock& block, char* slot) {
     PutU64(to + 16, entry.allocated_bytes);
     to += 24;
   }
-  SealSector(kControlMagic, kControlUsedBytes, 0, slot);
+  if (block.metadata.empty()) {
+    SealSector(kControlMagic, kControlUsedBytes, 0, slot);
+    return;
+  }
+  PutU32(slot + kMetadataLengthOffset, static_cast<uint32_t>(block.metadata.size()));
+  std::memcpy(slot + kMetadataOffset, block.metadata.data(), block.metadata.size());
+  SealSector(kControlMagic, kMaxControlUsedBytes, kMetadataFeature, slot);
 }
 
 DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t* found_version) {
-  DecodeResult result = CheckSector(slot, kControlMagic, kControlUsedBytes, 0, found_version);
+  const bool has_metadata = (GetU32(slot + kFeaturesOffset) & kMetadataFeature) != 0;
+  DecodeResult result =
+      CheckSector(slot, kControlMagic, has_metadata ? kMaxControlUsedBytes : kControlUsedBytes,
+                  kMetadataFeature, found_version);
   if (result != DecodeResult::kValid) return result;
   uint32_t entries = GetU32(slot + 68);
   if (entries > kMaxControlEntries) return DecodeResult::kInvalid;
@@ -335,6 +350,12 @@ DecodeResult DecodeControlBlock(const char* slot, ControlBlock* block, uint32_t*
   block->closed_end = GetU64(slot + 72);
   block->closed_digest = GetU64(slot + 80);
   block->cursor_sequence = GetU64(slot + 88);
+  block->metadata.clear();
+  if (has_metadata) {
+    const uint32_t length = GetU32(slot + kMetadataLengthOffset);
+    if (length == 0 || length > kMaxMetadataBytes) return DecodeResult::kInvalid;
+    block->metadata.assign(slot + kMetadataOffset, length);
+  }
   block->entries.clear();
   for (size_t i = 0; i < entries; ++i) {
     const char* from = slot + 96 + 24 * i;

@@ -29,6 +29,7 @@ inline constexpr uint64_t kGroupUnitBytes = 8;  // groups begin and end at multi
 inline constexpr uint64_t kControlSlotBytes = 4096;
 inline constexpr uint64_t kControlSlots = 3;
 inline constexpr size_t kMaxControlEntries = 8;
+inline constexpr uint64_t kMaxControlUsedBytes = 560;  // of a slot; all else is zero
 // LSNs, generations, offsets and sequences are below this, whatever a checksum says: sums of them
 // do not wrap around, and a generation fits its name. (A million records a second for 285 years.)
 inline constexpr uint64_t kMaxNumber = uint64_t{1} << 53;
@@ -204,6 +205,7 @@ struct ControlBlock {
   // A table of cursors with this sequence, or a later one, is durable in the last segments.
   uint64_t cursor_sequence = 0;
   std::vector<ControlEntry> entries;  // at most kMaxControlEntries, generations ascending
+  std::string metadata;               // the user's; at most kMaxMetadataBytes
 
   friend bool operator==(const ControlBlock& a, const ControlBlock& b);
 };

@@ -203,6 +203,18 @@ class LogImpl final : public Log {
     return Latched(store_.retention().TrimBefore(lsn));
   }
 
+  std::string metadata() const override { return store_.metadata(); }
+
+  absl::Status SetMetadata(std::string_view metadata) override {
+    if (metadata.size() > kMaxMetadataBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("set metadata of ", metadata.size(),
+                                                     " bytes: expected at most ", kMaxMetadataBytes,
+                                                     " (kMaxMetadataBytes)"));
+    }
+    absl::Status status = commit_.status();
+    return status.ok() ? Latched(store_.SetMetadata(metadata)) : status;
+  }
+
   absl::StatusOr<std::unique_ptr<Cursor>> OpenCursor(std::string_view name) override {
     absl::Status status = cursors_.Open(name);
     if (!status.ok()) return status;

@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Reader>> LogReads::ReaderFrom(Lsn from, ReadLimit
       fs_, Source(limit, from), from, /*failure=*/nullptr,
       std::make_unique<CommitWatch>(marks_, LevelOf(limit)),
       [this](const SegmentRef& segment, File*, Lsn lsn) { return FindEntry(segment, lsn); },
-      /*memory=*/nullptr, store_->log_id());
+      /*memory=*/nullptr, {store_->log_id(), store_->metadata()});
 }
 
 std::optional<IndexEntry> LogReads::FindEntry(const SegmentRef& segment, Lsn lsn) {

@@ -61,6 +61,8 @@ absl::Status Options::Validate() const {
         archive_close_micros, ", expected at most ", kMaxArchiveCloseMicros);
   check(slow_sync_micros <= kMaxIntervalMicros, "slow_sync_micros is ", slow_sync_micros,
         ", expected at most ", kMaxIntervalMicros);
+  check(metadata.size() <= kMaxMetadataBytes, "metadata has ", metadata.size(),
+        " bytes, expected at most ", kMaxMetadataBytes);
   if (problems.empty()) {
     check(max_record_bytes <= MaxBatchBytes() - kRecordHeaderBytes, "max_record_bytes is ",
           max_record_bytes, ", expected at most ", MaxBatchBytes() - kRecordHeaderBytes,

@@ -48,6 +48,13 @@ class OwnedLog final : public Log {
 
   const RecoveryReport& recovery_report() const override { return log_->Impl::recovery_report(); }
 
+  std::string metadata() const override {
+    return owner_.IsMine() ? log_->Impl::metadata() : std::string();
+  }
+  absl::Status SetMetadata(std::string_view metadata) override {
+    return owner_.IsMine() ? log_->Impl::SetMetadata(metadata) : owner_.Refusal();
+  }
+
   absl::StatusOr<Lsn> Append(std::string_view record, Durability until) override {
     if (!owner_.IsMine()) return owner_.Refusal();
     return log_->Impl::Append(record, until);

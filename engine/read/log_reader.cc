@@ -34,14 +34,14 @@ class SourceReader final : public Reader {
  public:
   SourceReader(FileSystem* fs, ReadSource source, Lsn from, ReadFailure failure,
                std::unique_ptr<ReadWatch> watch, EntryLookup lookup, ScanMemory* memory,
-               const LogId& log_id)
+               ReaderLog log)
       : fs_(fs),
         source_(std::move(source)),
         failure_(std::move(failure)),
         watch_(watch != nullptr ? std::move(watch) : std::make_unique<NoWatch>()),
         lookup_(std::move(lookup)),
         lent_(memory),
-        log_id_(log_id),
+        log_(std::move(log)),
         next_lsn_(from) {
     if (lent_ != nullptr) memory_ = std::move(*lent_);
   }
@@ -71,7 +71,8 @@ class SourceReader final : public Reader {
 
   absl::Status status() const override { return status_; }
   Lsn next_lsn() const override { return next_lsn_; }
-  const LogId& log_id() const override { return log_id_; }
+  const LogId& log_id() const override { return log_.id; }
+  const std::string& metadata() const override { return log_.metadata; }
 
   absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
     // Also what Next() met: who calls the two in turns ends with it, and may go on behind it.
@@ -223,7 +224,7 @@ class SourceReader final : public Reader {
   const std::unique_ptr<ReadWatch> watch_;
   const EntryLookup lookup_;
   ScanMemory* const lent_;
-  const LogId log_id_;
+  const ReaderLog log_;
   ScanMemory memory_;  // while there is no scanner
   Lsn next_lsn_;       // to be returned
   absl::Status status_;
@@ -260,6 +261,7 @@ class OwnedReader final : public Reader {
   }
   Lsn next_lsn() const override { return reader_->SourceReader::next_lsn(); }
   const LogId& log_id() const override { return reader_->SourceReader::log_id(); }
+  const std::string& metadata() const override { return reader_->SourceReader::metadata(); }
   absl::Status Wait(ReadWatch::Clock::time_point deadline) override {
     return owner_.IsMine() ? reader_->SourceReader::Wait(deadline) : owner_.Refusal();
   }
@@ -276,11 +278,10 @@ class OwnedReader final : public Reader {
 
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure, std::unique_ptr<ReadWatch> watch,
-                                        EntryLookup lookup, ScanMemory* memory,
-                                        const LogId& log_id) {
+                                        EntryLookup lookup, ScanMemory* memory, ReaderLog log) {
   return std::make_unique<OwnedReader>(
       std::make_unique<SourceReader>(fs, std::move(source), from, std::move(failure),
-                                     std::move(watch), std::move(lookup), memory, log_id));
+                                     std::move(watch), std::move(lookup), memory, std::move(log)));
 }
 
 ReadSource FixedSource(std::vector<SegmentRef> segments) {

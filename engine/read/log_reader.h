@@ -59,13 +59,19 @@ class ReadWatch {
 // at or before it. None: at the first group. What it says need not be right.
 using EntryLookup = std::function<std::optional<IndexEntry>(const SegmentRef&, File* file, Lsn)>;
 
+// For whoever asks the reader.
+struct ReaderLog {
+  LogId id = {};
+  std::string metadata;
+};
+
 // A reader that begins at `from`. Without a watch it does not follow. `memory`, which outlives it,
-// is what it begins with, and gets what it ends with. `log_id` is for whoever asks the reader.
+// is what it begins with, and gets what it ends with.
 std::unique_ptr<Reader> NewSourceReader(FileSystem* fs, ReadSource source, Lsn from,
                                         ReadFailure failure = nullptr,
                                         std::unique_ptr<ReadWatch> watch = nullptr,
                                         EntryLookup lookup = nullptr, ScanMemory* memory = nullptr,
-                                        const LogId& log_id = {});
+                                        ReaderLog log = {});
 
 // A source over segments that do not change.
 ReadSource FixedSource(std::vector<SegmentRef> segments);

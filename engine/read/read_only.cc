@@ -53,7 +53,8 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
   return NewSourceReader(fs, FixedSource(plan->segments.Refs()), from, GivenUpSince(fs, directory),
-                         /*watch=*/nullptr, EntryInFile, /*memory=*/nullptr, report.log_id);
+                         /*watch=*/nullptr, EntryInFile, /*memory=*/nullptr,
+                         {report.log_id, plan->control.metadata});
 }
 
 }  // namespace seawall

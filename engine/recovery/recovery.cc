@@ -53,7 +53,10 @@ absl::Status WriteControl(FileSystem* fs, const std::string& directory, const Re
                    : ControlFile::Create(fs, directory, log->control);
   if (!file.ok()) return file.status();
   log->control_file = *std::move(file);
-  return keep_control ? log->control_file->Write(log->control) : absl::OkStatus();
+  if (!keep_control) return absl::OkStatus();
+  // A crash may have cut a change of the metadata short: the other slots still have the old ones.
+  return log->control.metadata.empty() ? log->control_file->Write(log->control)
+                                       : log->control_file->WriteAll(log->control);
 }
 
 // The first file of a log, by a name that says that it is being created: what a crash leaves in a
@@ -104,6 +107,7 @@ absl::StatusOr<RecoveredLog> ApplyRecovery(FileSystem* fs, const std::string& di
   log.control.tail_generation = header.generation;
   log.control.durable_lsn = plan->exists ? plan->report.last_lsn : 0;
   log.control.cursor_sequence = log.cursors.sequence;
+  log.control.metadata = plan->exists ? plan->control.metadata : options.metadata;
   log.control.entries = {{header.generation, segment.header.salt, log.fresh.allocated_bytes}};
   status = WriteControl(fs, directory, *plan, &log);
   if (!status.ok()) return status;

@@ -77,13 +77,11 @@ absl::StatusOr<std::unique_ptr<ControlFile>> ControlFile::Create(FileSystem* fs,
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, temporary, open);
   if (!file.ok()) return file.status();
   std::unique_ptr<ControlFile> control(new ControlFile(path, std::move(*file), block.sequence));
-  for (uint64_t i = 0; i < kControlSlots; ++i) {
-    absl::Status status = control->Write(block);
-    if (!status.ok()) return status;
-  }
+  absl::Status status = control->WriteAll(block);
+  if (!status.ok()) return status;
   int error = fs->Rename(temporary, path);
   if (error != 0) return ErrnoStatus(error, "rename to", path);
-  absl::Status status = SyncDirectory(fs, directory);
+  status = SyncDirectory(fs, directory);
   if (!status.ok()) return status;
   return control;
 }
@@ -112,6 +110,12 @@ absl::Status ControlFile::Write(ControlBlock block) {
       WriteAt(file_.get(), path_, block.sequence % kControlSlots * kControlSlotBytes, slot);
   if (status.ok()) status = SyncFile(file_.get(), path_, File::SyncKind::kData);
   failed_ = !status.ok();
+  return status;
+}
+
+absl::Status ControlFile::WriteAll(const ControlBlock& block) {
+  absl::Status status;
+  for (uint64_t i = 0; status.ok() && i < kControlSlots; ++i) status = Write(block);
   return status;
 }
 

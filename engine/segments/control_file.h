@@ -45,6 +45,8 @@ class ControlFile {
   // Writes `block` with the next sequence number over the oldest slot, and syncs. After an error
   // this one, too, fails for good: FailedPrecondition.
   absl::Status Write(ControlBlock block);
+  // The same, over each slot in turn: then none holds anything older.
+  absl::Status WriteAll(const ControlBlock& block);
 
  private:
   ControlFile(std::string path, std::unique_ptr<File> file, uint64_t sequence);

@@ -36,6 +36,7 @@ std::shared_ptr<WritableSegment> SegmentStore::Start(RecoveredLog log,
     state_.prepared.Restart({file, allocated, file_bytes});
     state_.ShowCurrent();
     state_.trim.due = state_.options.retain_bytes > 0 || state_.options.retain_micros > 0;
+    state_.metadata = log.control.metadata;
     state_.first_generation = log.control.first_generation;
     state_.next_generation = file->header.generation + 1;
   }
@@ -160,6 +161,31 @@ void SegmentStore::AddStats(Stats* stats) const {
   stats->segments_unlinked = counted.segments_unlinked;
   stats->indexes_written = counted.indexes_written;
   stats->index_write_failures = counted.index_write_failures;
+}
+
+// ---- Metadata
+
+absl::Status SegmentStore::SetMetadata(std::string_view metadata) {
+  MutexLock control_lock(&state_.control_mutex);
+  ControlBlock block;
+  {
+    MutexLock lock(&state_.mutex);
+    block = state_.Control();
+  }
+  block.metadata = std::string(metadata);
+  // Into all slots: whichever is damaged later, no older metadata come back. And a Seawall that
+  // does not know metadata finds no slot that it takes for the newest.
+  absl::Status status = state_.control_file->WriteAll(block);
+  if (!status.ok()) return state_.Fail(status);
+  // What is shown is durable.
+  MutexLock lock(&state_.mutex);
+  state_.metadata = std::move(block.metadata);
+  return absl::OkStatus();
+}
+
+std::string SegmentStore::metadata() const {
+  MutexLock lock(&state_.mutex);
+  return state_.metadata;
 }
 
 // ---- Closing

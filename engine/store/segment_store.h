@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -53,6 +54,9 @@ class SegmentStore {
   // Writes that the log was closed at the durable watermark, where all that was written ends; the
   // groups of the last segment have this digest. After Stop().
   absl::Status MarkClosed(uint64_t digest);
+  // As Log::SetMetadata(), for at most kMaxMetadataBytes. An error may also be the log's.
+  absl::Status SetMetadata(std::string_view metadata);
+  std::string metadata() const;
 
   // For the writer.
   Preallocator& preallocator() { return preallocator_; }

@@ -68,6 +68,7 @@ ControlBlock StoreState::Control() const {
   block.tail_generation = durable.at.generation;
   block.durable_lsn = durable.at.lsn;
   block.cursor_sequence = durable.cursor_sequence;
+  block.metadata = metadata;
   for (size_t i = 0; i < prepared.size(); ++i) {
     block.entries.push_back(
         {prepared[i].generation(), prepared[i].salt(), prepared[i].allocated_bytes});

@@ -135,6 +135,7 @@ struct StoreState {
   DiskBudget budget ABSL_GUARDED_BY(mutex);
   Trash trash ABSL_GUARDED_BY(mutex);
   SealedState sealed ABSL_GUARDED_BY(mutex);
+  std::string metadata ABSL_GUARDED_BY(mutex);
   uint64_t first_generation ABSL_GUARDED_BY(mutex) = 0;
   uint64_t next_generation ABSL_GUARDED_BY(mutex) = 0;
   // The first record that went, one for each truncation; 0 for a Reset.

@@ -53,6 +53,8 @@ struct BackupReport {
 // became one, and is durable on return: a crash before leaves a directory without CONTROL, which
 // does not open as a log with records. On an error what was written is removed again, best effort.
 //
+// Id and metadata are the original's.
+//
 // Cursors come along: each stands in the copy where it durably stood in the log, or at the copy's
 // last record if that is before it, and holds back trimming there, too. Who serves the same
 // consumers from both logs delivers twice; Log::DropCursor takes one out of the copy.
@@ -77,6 +79,9 @@ struct RestoreOptions {
   // Without the first group, and all behind it, that was sealed later than this, by the clock of
   // the writer: microseconds since the Unix epoch.
   std::optional<int64_t> to_unix_micros;
+  // The metadata (Log::SetMetadata) of the copy. Empty: those of `live`. Archived segments have
+  // none, so that without `live` it is this, or nothing.
+  std::string metadata;
   // As in BackupOptions.
   std::function<absl::Status(uint64_t bytes)> progress;
   FileSystem* file_system = nullptr;  // not owned; nullptr: the operating system's
@@ -103,6 +108,7 @@ struct RestoreOptions {
 // Thread-safe. Errors:
 //   FailedPrecondition  `destination` is there and not empty
 //   NotFound            no such directory; no archived segments and no `live`
+//   InvalidArgument     more than kMaxMetadataBytes of metadata
 //   OutOfRange          to_lsn is not there; names the range
 //   DataLoss            a segment is missing or damaged, or of another log; names it
 //   ResourceExhausted   no space

@@ -151,6 +151,8 @@ typedef struct seawall_options {
   uint32_t reserved; /* 0 */
   /* 32 hexadecimal digits, as of seawall_log_id(); NULL: whichever log is there. */
   const char* expected_id;
+  const void* metadata; /* may be NULL if there are no bytes of it */
+  uint64_t metadata_bytes;
 } seawall_options;
 
 /* Sets all to the defaults, and `struct_bytes` to the second argument:
@@ -205,6 +207,14 @@ const char* seawall_log_recovery_text(const seawall_log* log);
 
 /* Log::id: which log this is, as 32 hexadecimal digits. Valid as long as the log; NULL for NULL. */
 const char* seawall_log_id(const seawall_log* log);
+
+/* Log::metadata. Writes `capacity` bytes of it at most to `data`, and how many there are, 256 at
+ * most, to `*bytes`. */
+seawall_code seawall_log_metadata(const seawall_log* log, void* data, size_t capacity,
+                                  size_t* bytes, seawall_error** error);
+/* Log::SetMetadata: durable when it returns. */
+seawall_code seawall_log_set_metadata(seawall_log* log, const void* data, size_t bytes,
+                                      seawall_error** error);
 
 /* ---- Writing */
 
@@ -345,6 +355,11 @@ uint64_t seawall_reader_next_lsn(const seawall_reader* reader);
 /* Reader::log_id: which log it reads, as seawall_log_id() says it. Valid as long as the reader;
  * NULL for NULL. */
 const char* seawall_reader_log_id(const seawall_reader* reader);
+
+/* Reader::metadata: the log's when the reader was opened, or sought last; as
+ * seawall_log_metadata(). */
+seawall_code seawall_reader_metadata(const seawall_reader* reader, void* data, size_t capacity,
+                                     size_t* bytes, seawall_error** error);
 
 /* Goes on at `from`, forgetting an error that was met, as a new reader with the same arguments
  * would: one that was opened read only sees what is in the log now, and gets

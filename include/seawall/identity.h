@@ -24,6 +24,10 @@ std::string LogIdToString(const LogId& id);
 // The inverse, which takes upper case, too. Empty for any other text.
 std::optional<LogId> LogIdFromString(std::string_view text);
 
+// The most bytes of metadata that a log has. They are the user's: the version of a schema, an
+// epoch. Options::metadata sets them when the log is created, Log::SetMetadata changes them.
+inline constexpr uint64_t kMaxMetadataBytes = 256;
+
 }  // namespace seawall
 
 #endif  // SEAWALL_IDENTITY_H_

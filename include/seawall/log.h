@@ -89,6 +89,19 @@ class Log {
   // Which log this is (identity.h). Valid as long as the log.
   const LogId& id() const { return recovery_report().log_id; }
 
+  // Up to kMaxMetadataBytes of the user's own, empty for none. They stay over trims, truncations,
+  // Reset, crashes and damage, and come along into backups, repairs, and what is restored beside
+  // the live log (RestoreOptions::metadata).
+  virtual std::string metadata() const = 0;
+
+  // Changes them, atomically: a crash leaves the old ones or the new ones. Durable when it returns
+  // OK: no crash, and no damage to one block of CONTROL or two, brings the old ones back. It waits
+  // for three syncs, and appends do not wait for it. While a log has metadata, a Seawall that does
+  // not know them refuses it.
+  //   InvalidArgument  more than kMaxMetadataBytes; nothing is changed
+  //   Aborted          latched; when the log is opened again, it has the old or the new ones
+  virtual absl::Status SetMetadata(std::string_view metadata) = 0;
+
   // Appends one record and returns its LSN when it has come as far as `until`. With kAppended it
   // is in a buffer of this process: a crash of the process loses it. `record` may be empty, is
   // copied, and may hold any bytes.

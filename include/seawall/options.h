@@ -56,6 +56,10 @@ struct Options {
   // silently made anew. Nothing is touched then, LOCK neither. Empty: whichever is there.
   std::optional<LogId> expected_id;
 
+  // The metadata of the log if this creates it (Log::SetMetadata): any bytes, at most
+  // kMaxMetadataBytes. That of a log that is there already stays as it is.
+  std::string metadata;
+
   // The length at which the log rolls over to the next segment file. A multiple of 4096, from
   // 16 KiB to 1 GiB. Trimming frees whole segments.
   uint64_t segment_bytes = uint64_t{64} << 20;

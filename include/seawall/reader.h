@@ -60,6 +60,9 @@ class Reader {
   // Which log it reads (identity.h). Valid as long as the reader.
   virtual const LogId& log_id() const = 0;
 
+  // The log's metadata (Log::SetMetadata) when the reader was made. Valid as long as the reader.
+  virtual const std::string& metadata() const = 0;
+
   // Follows the log: waits until Next() has the next record. One that can be read already is OK at
   // once, whatever the deadline. Waiting is passive: it causes no write and no sync, so it waits
   // for as long as nobody else makes records durable (or written: the reader's ReadLimit).

@@ -183,6 +183,42 @@ static const char* OpensTheExpectedLogOnly(const char* directory) {
   return NULL;
 }
 
+static const char* MetadataAreKept(const char* directory) {
+  seawall_error* error = NULL;
+  seawall_log* log = NULL;
+  seawall_reader* reader = NULL;
+  seawall_options options;
+  char data[257];
+  size_t bytes = 0;
+  memset(data, 'x', sizeof(data));
+  seawall_options_init(&options, sizeof(options));
+  options.metadata = "a\0b";
+  options.metadata_bytes = 3;
+  EXPECT_OK(seawall_log_open(directory, &options, &log, &error));
+  EXPECT_OK(seawall_log_metadata(log, NULL, 0, &bytes, &error));
+  EXPECT(bytes == 3);
+  EXPECT_OK(seawall_log_metadata(log, data, 2, &bytes, &error));
+  EXPECT(bytes == 3 && memcmp(data, "a\0x", 3) == 0);
+  EXPECT_OK(seawall_reader_open_read_only(directory, 0, &reader, &error));
+  EXPECT_OK(seawall_reader_metadata(reader, data, sizeof(data), &bytes, &error));
+  EXPECT(bytes == 3 && memcmp(data, "a\0bx", 4) == 0);
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "257", seawall_log_set_metadata(log, data, 257, &error));
+  EXPECT_OK(seawall_log_set_metadata(log, data, 256, &error));
+  EXPECT_OK(seawall_reader_seek(reader, 1, &error));
+  EXPECT_OK(seawall_reader_metadata(reader, NULL, 0, &bytes, &error));
+  EXPECT(bytes == 256);
+  EXPECT_OK(seawall_log_set_metadata(log, NULL, 0, &error));
+  EXPECT_OK(seawall_log_metadata(log, data, sizeof(data), &bytes, &error));
+  EXPECT(bytes == 0);
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "bytes", seawall_log_metadata(log, data, 9, NULL, &error));
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "data",
+               seawall_reader_metadata(reader, NULL, 9, &bytes, &error));
+  EXPECT_FAILS(SEAWALL_INVALID_ARGUMENT, "data", seawall_log_set_metadata(log, NULL, 9, &error));
+  seawall_reader_free(reader);
+  seawall_log_free(log);
+  return NULL;
+}
+
 static const char* RecoversWhatWasThere(const char* directory) {
   seawall_error* error = NULL;
   seawall_log* log = NULL;
@@ -402,6 +438,9 @@ static const char* RefusesNull(const char* directory) {
   EXPECT_NULL("log", seawall_log_reset(NULL, 1, &error));
   EXPECT_NULL("log", seawall_log_open_cursor(NULL, "x", NULL, &error));
   EXPECT_NULL("log", seawall_log_drop_cursor(NULL, "x", &error));
+  EXPECT_NULL("log", seawall_log_metadata(NULL, NULL, 0, &bytes, &error));
+  EXPECT_NULL("log", seawall_log_set_metadata(NULL, "x", 1, &error));
+  EXPECT_NULL("reader", seawall_reader_metadata(NULL, NULL, 0, &bytes, &error));
   EXPECT_NULL("log", seawall_log_cursors(NULL, NULL, 0, &bytes, &error));
   EXPECT_NULL("cursor", seawall_cursor_advance(NULL, 1, SEAWALL_DURABLE, &error));
   EXPECT(seawall_cursor_position(NULL) == 0);
@@ -593,6 +632,8 @@ static const char* LayoutStays(const char* directory) {
   EXPECT(offsetof(seawall_options, max_recycled_segments) == 60);
   EXPECT(offsetof(seawall_options, cursors) == 64);
   EXPECT(offsetof(seawall_options, expected_id) == 72);
+  EXPECT(offsetof(seawall_options, metadata) == 80);
+  EXPECT(offsetof(seawall_options, metadata_bytes) == 88);
   EXPECT(sizeof(seawall_cursor_info) == 64);
   EXPECT(offsetof(seawall_cursor_info, position) == 48);
   EXPECT(sizeof(seawall_recovery_report) >= 96);
@@ -620,6 +661,7 @@ const CApiCase kCApiCases[] = {
     {"ReaderOutlivesItsLog", ReaderOutlivesItsLog},
     {"ReadsWithoutTheLock", ReadsWithoutTheLock},
     {"OpensTheExpectedLogOnly", OpensTheExpectedLogOnly},
+    {"MetadataAreKept", MetadataAreKept},
     {"RecoversWhatWasThere", RecoversWhatWasThere},
     {"TrimsAndTruncates", TrimsAndTruncates},
     {"CallsBack", CallsBack},

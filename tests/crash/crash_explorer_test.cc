@@ -506,6 +506,40 @@ TEST_P(CrashExplorerTest, CursorsOverLives) {
       12, WithCursors);
 }
 
+// Set at creation, changed, removed and set again, over rollovers, trims, a truncation, a reset and
+// lives of each kind.
+TEST_P(CrashExplorerTest, Metadata) {
+  Explore(
+      "metadata",
+      [](Explorer* explorer, ModelledLog* log) {
+        int version = 0;
+        const auto set = [&] {
+          EXPECT_STATUS_OK(log->SetMetadata(std::string(kMaxMetadataBytes - 3 * (version % 7),
+                                                        static_cast<char>('a' + version))));
+          ++version;
+        };
+        EXPECT_STATUS_OK(log->Open());
+        set();
+        for (Lsn i = 1; i <= 12; ++i) {
+          EXPECT_STATUS_OK(log->Append(3000, Durability::kDurable));
+          if (i % 4 == 0) set();
+          if (i == 8) EXPECT_STATUS_OK(log->TrimBefore(5));
+        }
+        explorer->Kill(log);
+        EXPECT_STATUS_OK(log->Open());
+        EXPECT_STATUS_OK(log->TruncateAfter(log->last_lsn() - 1));
+        EXPECT_STATUS_OK(log->SetMetadata(""));
+        EXPECT_STATUS_OK(log->Append(700, Durability::kDurable));
+        set();
+        EXPECT_STATUS_OK(log->Reset(5));
+        EXPECT_STATUS_OK(log->Close());
+        log->Drop();
+        EXPECT_STATUS_OK(log->Open());
+        set();
+      },
+      10, [](Options* options) { options->metadata = "from the beginning"; });
+}
+
 INSTANTIATE_TEST_SUITE_P(All, CrashExplorerTest, ::testing::ValuesIn(Configurations()),
                          [](const ::testing::TestParamInfo<Configuration>& configuration) {
                            std::string name;

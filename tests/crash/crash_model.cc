@@ -36,6 +36,10 @@ std::string CursorViolation(const World& world, const Contents& contents) {
 }  // namespace
 
 std::string Violation(const World& world, const Contents& contents) {
+  if (contents.metadata != world.metadata) {
+    return absl::StrCat("has metadata \"", contents.metadata, "\", expected \"", world.metadata,
+                        "\"");
+  }
   if (contents.first_lsn > world.highest_first) {
     return absl::StrCat("begins at record ", contents.first_lsn, ", trimmed only below ",
                         world.highest_first);
@@ -79,6 +83,7 @@ std::string Violation(const std::vector<World>& worlds, const Contents& contents
 absl::StatusOr<Contents> ReadAll(Log* log) {
   Contents contents;
   contents.first_lsn = log->first_lsn();
+  contents.metadata = log->metadata();
   for (const CursorInfo& cursor : log->cursors()) contents.cursors[cursor.name] = cursor.position;
   absl::StatusOr<std::unique_ptr<Reader>> reader = log->NewReader(contents.first_lsn);
   if (!reader.ok()) return reader.status();
@@ -93,7 +98,9 @@ absl::StatusOr<Contents> ReadAll(Log* log) {
 }
 
 ModelledLog::ModelledLog(std::string directory, Options options)
-    : directory_(std::move(directory)), options_(options), worlds_(1) {}
+    : directory_(std::move(directory)), options_(options), worlds_(1) {
+  worlds_.back().metadata = options.metadata;
+}
 
 Options ModelledLog::SmallOptions(FileSystem* fs) {
   Options options;
@@ -240,6 +247,7 @@ absl::Status ModelledLog::Reset(Lsn first_lsn) {
   anew.acknowledged = first_lsn - 1;
   anew.lowest_first = anew.highest_first = first_lsn;
   anew.cursors = worlds().back().cursors;
+  anew.metadata = worlds().back().metadata;
   for (auto& [name, cursor] : anew.cursors) cursor.acknowledged = cursor.asked = first_lsn - 1;
   return Change(std::move(anew), [&] { return log_->Reset(first_lsn); });
 }
@@ -281,6 +289,12 @@ absl::Status ModelledLog::DropCursor(const std::string& name) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (status.ok()) worlds_.back().cursors.erase(name);
   return status;
+}
+
+absl::Status ModelledLog::SetMetadata(const std::string& metadata) {
+  World then = worlds().back();
+  then.metadata = metadata;
+  return Change(std::move(then), [&] { return log_->SetMetadata(metadata); });
 }
 
 absl::Status ModelledLog::Close() {

@@ -35,6 +35,7 @@ struct World {
   Lsn highest_first = 1;
   Lsn lowest_first = 1;
   std::map<std::string, CursorPromise> cursors;
+  std::string metadata;
 };
 
 // What a log holds when it is opened.
@@ -42,10 +43,12 @@ struct Contents {
   Lsn first_lsn = 1;
   std::vector<std::string> records;
   std::map<std::string, Lsn> cursors;
+  std::string metadata;
 
   Lsn last_lsn() const { return first_lsn + records.size() - 1; }
   friend bool operator==(const Contents& a, const Contents& b) {
-    return a.first_lsn == b.first_lsn && a.records == b.records && a.cursors == b.cursors;
+    return a.first_lsn == b.first_lsn && a.records == b.records && a.cursors == b.cursors &&
+           a.metadata == b.metadata;
   }
 };
 
@@ -78,6 +81,7 @@ class ModelledLog {
   absl::Status AdvanceCursor(const std::string& name, Lsn lsn,
                              Durability until = Durability::kDurable);
   absl::Status DropCursor(const std::string& name);
+  absl::Status SetMetadata(const std::string& metadata);
   absl::Status Close();
   // Ends the process that has the log open, as far as the log can tell.
   void Drop();

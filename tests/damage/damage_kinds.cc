@@ -34,8 +34,12 @@ Layout LayoutOf(const std::string& path, const std::string& bytes) {
     layout.end = std::max(layout.end, from + count);
   };
   if (!IsSegment(path)) {
-    // 296 bytes of each slot bear information; all of the LOCK file is text.
-    for (uint64_t slot = 0; slot < bytes.size(); slot += kControlSlotBytes) mark(slot, 296);
+    // 296 bytes of each slot bear information, and 560 of one with metadata; all of the LOCK file
+    // is text.
+    for (uint64_t slot = 0; slot < bytes.size(); slot += kControlSlotBytes) {
+      const bool has_metadata = slot + 12 < bytes.size() && (bytes[slot + 12] & 1) != 0;
+      mark(slot, has_metadata ? kMaxControlUsedBytes : 296);
+    }
     return layout;
   }
   mark(0, 112);

@@ -79,6 +79,10 @@ void Lab::DropCursor(const std::string& name) {
   });
 }
 
+void Lab::SetMetadata(const std::string& metadata) {
+  Do("set metadata", [=] { return model_->SetMetadata(metadata); });
+}
+
 void Lab::Truncate(size_t count) {
   Do("truncate", [=] {
     const Lsn lowest = model_->log()->first_lsn() - 1;
@@ -287,6 +291,7 @@ void Lab::CheckLatched(const absl::Status& latched) {
     same("trim", log->TrimBefore(log->first_lsn()));
     same("open cursor", log->OpenCursor("late").status());
     same("drop cursor", log->DropCursor("late"));
+    same("set metadata", log->SetMetadata("late"));
     same("truncate", log->TruncateAfter(log->durable_lsn()));
     same("reset", log->Reset(1));
     if (log->durable_lsn() < log->appended_lsn()) {

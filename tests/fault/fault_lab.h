@@ -37,6 +37,7 @@ class Lab {
   // To the last record but `behind` of them.
   void AdvanceCursor(const std::string& name, Lsn behind, Durability until = Durability::kDurable);
   void DropCursor(const std::string& name);
+  void SetMetadata(const std::string& metadata);
   // Gives up the last `count` records.
   void Truncate(size_t count);
   void Reset(Lsn first_lsn);

@@ -238,6 +238,24 @@ void Backups(Lab* lab) {
   lab->Append(5000);
 }
 
+// Changed over a rollover, a trim, a backup and three lives.
+void Metadata(Lab* lab) {
+  lab->Open();
+  lab->SetMetadata("one");
+  for (int i = 0; i < 5; ++i) lab->Append(5000);
+  lab->SetMetadata(std::string(kMaxMetadataBytes, '2'));
+  lab->Trim(3);
+  lab->Backup();
+  lab->Kill();
+  lab->Open();
+  lab->SetMetadata("");
+  lab->SetMetadata("three");
+  lab->Append(10);
+  lab->Close();
+  lab->Open();
+  lab->Append(10);
+}
+
 struct Case {
   const char* name;
   void (*workload)(Lab*);
@@ -266,6 +284,7 @@ std::vector<Case> Cases() {
     o->segment_bytes = 24 << 10;
     o->sync_method = SyncMethod::kODsync;
   };
+  const auto metadata = [](Options* o) { o->metadata = "zero"; };
   const auto cap = [](Options* o) { o->max_log_bytes = 3 * o->segment_bytes + (64 << 10); };
   return {{"LoneCommits", LoneCommits, nullptr},
           {"LoneCommitsDsync", LoneCommits, dsync},
@@ -285,6 +304,7 @@ std::vector<Case> Cases() {
           {"Backups", Backups, nullptr, 5},
           {"Hurry", Hurry, big, 3},
           {"BigTail", BigTail, big, 11},
+          {"Metadata", Metadata, metadata, 5},
           {"Cursors", Cursors, cursors, 5},
           {"CursorsDsync", Cursors, cursors_dsync, 13}};
 }

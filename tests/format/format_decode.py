@@ -66,7 +66,14 @@ def read_control(path):
     best = None
     for at in range(0, len(data), SLOT):
         slot = data[at : at + SLOT]
-        if not sector(slot, b"SEAWALCT", 296) or u32(slot, 68) > 8:
+        metadata = b""
+        if len(slot) == SLOT and u32(slot, 12) == 1:
+            metadata = slot[296 : 296 + u32(slot, 288)]
+            if not sector(slot, b"SEAWALCT", 560, features=1) or not 1 <= u32(slot, 288) <= 256:
+                continue
+        elif not sector(slot, b"SEAWALCT", 296):
+            continue
+        if u32(slot, 68) > 8:
             continue
         counters = [u64(slot, field) for field in (32, 40, 48, 56, 72, 88)]
         for i in range(u32(slot, 68)):
@@ -84,6 +91,7 @@ def read_control(path):
                 "closed_end": u64(slot, 72),
                 "closed_digest": u64(slot, 80),
                 "cursor_sequence": u64(slot, 88),
+                "metadata": metadata,
                 "entries": [struct.unpack_from("<QQQ", slot, 96 + 24 * i)
                             for i in range(u32(slot, 68))],
             }
@@ -205,6 +213,7 @@ def check_index(path, data, header, end, last_lsn, found):
 def main():
     directory = sys.argv[1]
     control = read_control(os.path.join(directory, "CONTROL"))
+    print("metadata", control["metadata"].hex())
     print("control", control["first_generation"], control["tail_generation"],
           control["durable_lsn"], "closed" if control["closed"] else "open")
     files = {}

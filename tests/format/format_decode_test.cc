@@ -18,7 +18,8 @@ struct Decoded {
   int status = -1;
   std::string records;  // "LSN FLAGS PAYLOAD-IN-HEX" a line
   std::string control;
-  std::string cursors;  // "LSN NAME-IN-HEX" a line
+  std::string metadata;  // in hex
+  std::string cursors;   // "LSN NAME-IN-HEX" a line
   std::string end;
   int segments = 0;
   int recycled = 0;
@@ -43,6 +44,7 @@ Decoded Decode(const std::string& directory) {
     const std::string rest = line.substr(space + 1);
     if (kind == "record") decoded.records += rest + "\n";
     if (kind == "control") decoded.control = rest;
+    if (kind == "metadata") decoded.metadata = rest;
     if (kind == "cursor") decoded.cursors += rest + "\n";
     if (kind == "end") decoded.end = rest;
     if (kind == "group") ++decoded.groups;
@@ -129,6 +131,23 @@ TEST(FormatDecodeTest, ReadsALogThatWasTrimmedRecycledTruncatedAndReopened) {
                   Hex(record.payload) + "\n";
     }
     EXPECT_TRUE(decoded.records == expected);
+  }
+}
+
+TEST(FormatDecodeTest, ReadsMetadata) {
+  TempDir dir;
+  Options options = SmallSegments(8);
+  options.metadata = "abc";
+  absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(dir.path(), options);
+  ASSERT_OK(log);
+  for (const std::string& metadata :
+       {std::string("abc"), std::string(kMaxMetadataBytes, 'z'), std::string()}) {
+    ASSERT_OK((*log)->SetMetadata(metadata));
+    ASSERT_OK((*log)->AppendDurable("x"));
+    const Decoded decoded = Decode(dir.path());
+    SKIP_WITHOUT_PYTHON(decoded);
+    ASSERT_EQ(decoded.status, 0);
+    EXPECT_EQ(decoded.metadata, Hex(metadata));
   }
 }
 

@@ -86,6 +86,20 @@ TEST(FormatLimitsTest, ControlSlotWithMoreEntriesThanItHoldsIsInvalid) {
   EXPECT_EQ(Decode(slot, &control), DecodeResult::kInvalid);
 }
 
+TEST(FormatLimitsTest, ControlSlotWithMoreMetadataThanItHoldsIsInvalid) {
+  ControlBlock control = SampleControl(), decoded;
+  control.metadata = std::string(kMaxMetadataBytes, 'x');
+  std::string slot = Encoded(control);
+  ASSERT_EQ(Decode(slot, &decoded), DecodeResult::kValid);
+  EXPECT_EQ(decoded, control);
+  // None is written without the feature.
+  for (uint64_t length : {uint64_t{0}, kMaxMetadataBytes + 1, uint64_t{0xffffffff}}) {
+    PutLittleEndian(&slot, 288, length, 4);
+    Reseal(&slot, 0, kControlMagic, kMetadataControlUsedBytes);
+    EXPECT_EQ(Decode(slot, &decoded), DecodeResult::kInvalid) << length;
+  }
+}
+
 TEST(FormatLimitsTest, GroupThatCannotBeIsInvalid) {
   GroupHeader shorter_than_its_header = SampleGroup();
   shorter_than_its_header.group_bytes = 40;

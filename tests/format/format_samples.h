@@ -16,6 +16,7 @@ inline constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
 inline constexpr uint64_t kControlMagic = 0x54434c4157414553;
 inline constexpr uint64_t kHeaderUsedBytes = 112;
 inline constexpr uint64_t kControlUsedBytes = 296;
+inline constexpr uint64_t kMetadataControlUsedBytes = 560;
 inline constexpr uint64_t kVersionBit = 8 * 8;
 inline constexpr uint64_t kFeaturesBit = 12 * 8;
 
@@ -59,6 +60,12 @@ inline ControlBlock SampleControl() {
   block.closed_end = 4176;
   block.closed_digest = 0x0102030405060708;
   block.entries = {{42, kSampleSalt, 262144}, {43, 0x8877665544332211, 131072}};
+  return block;
+}
+
+inline ControlBlock SampleControlWithMetadata() {
+  ControlBlock block = SampleControl();
+  block.metadata = "schema 3";
   return block;
 }
 

@@ -118,6 +118,18 @@ TEST(FormatTest, ControlSlotGoldenBytes) {
   EXPECT_EQ(slot.substr(kControlUsedBytes), std::string(kControlSlotBytes - kControlUsedBytes, 0));
 }
 
+TEST(FormatTest, ControlSlotWithMetadataGoldenBytes) {
+  const std::string without = Encoded(SampleControl());
+  const std::string slot = Encoded(SampleControlWithMetadata());
+  EXPECT_EQ(Hex(slot.substr(0, 16)),
+            "53454157414c43540100000001000000");  // magic, version, feature
+  EXPECT_EQ(slot.substr(16, 272), without.substr(16, 272));
+  EXPECT_EQ(Hex(slot.substr(288, 16)), "0800000000000000736368656d612033");  // length, metadata
+  EXPECT_EQ(slot.substr(304, 248), std::string(248, '\0'));
+  EXPECT_EQ(Hex(slot.substr(552, 8)), "41ca19d0d44f85d9");  // checksum
+  EXPECT_EQ(slot.substr(560), std::string(kControlSlotBytes - 560, '\0'));
+}
+
 TEST(FormatTest, WatermarkGoldenBytes) {
   EXPECT_EQ(Hex(Encoded(SampleWatermark())),
             "53454157414c574d"                  // magic
@@ -311,16 +323,19 @@ TEST(FormatTest, EveryBitOfARecordIsChecked) {
 }
 
 TEST(FormatTest, EveryBitOfAControlSlotIsChecked) {
-  const std::string slot = Encoded(SampleControl());
-  for (uint64_t bit = 0; bit < slot.size() * 8; ++bit) {
-    std::string damaged = slot;
-    FlipBit(&damaged, bit);
-    ControlBlock block;
-    if (bit < kControlUsedBytes * 8) {
-      ASSERT_NE(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
-    } else {
-      ASSERT_EQ(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
-      ASSERT_EQ(block, SampleControl()) << "bit " << bit;
+  for (const ControlBlock& sample : {SampleControl(), SampleControlWithMetadata()}) {
+    const std::string slot = Encoded(sample);
+    const uint64_t used = sample.metadata.empty() ? kControlUsedBytes : kMetadataControlUsedBytes;
+    for (uint64_t bit = 0; bit < slot.size() * 8; ++bit) {
+      std::string damaged = slot;
+      FlipBit(&damaged, bit);
+      ControlBlock block;
+      if (bit < used * 8) {
+        ASSERT_NE(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
+      } else {
+        ASSERT_EQ(Decode(damaged, &block), DecodeResult::kValid) << "bit " << bit;
+        ASSERT_EQ(block, sample) << "bit " << bit;
+      }
     }
   }
 }

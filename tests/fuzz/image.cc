@@ -18,7 +18,7 @@ constexpr uint64_t kSegmentMagic = 0x47534c4157414553;
 constexpr uint64_t kControlMagic = 0x54434c4157414553;
 constexpr uint32_t kGroupMagic = 0x52475753;
 constexpr size_t kSegmentHeaderUsedBytes = 112;
-constexpr size_t kControlUsedBytes = 296;
+constexpr size_t kControlUsedBytes = 296;  // without metadata (feature 1)
 // Zeros that are worth two more numbers in a serialized image.
 constexpr size_t kRunBytes = 16;
 
@@ -143,7 +143,11 @@ void RepairSegment(ImageFile* file, std::mt19937* random) {
 
 void RepairControl(ImageFile* file) {
   for (size_t slot = 0; slot < kControlSlots; ++slot) {
-    SealSector(&file->bytes, slot * kControlSlotBytes, kControlUsedBytes, kControlMagic);
+    const size_t at = slot * kControlSlotBytes;
+    if (at + kMaxControlUsedBytes > file->bytes.size()) continue;
+    const bool has_metadata = (Get<uint32_t>(file->bytes, at + 12) & 1) != 0;
+    SealSector(&file->bytes, at, has_metadata ? kMaxControlUsedBytes : kControlUsedBytes,
+               kControlMagic);
   }
 }
 

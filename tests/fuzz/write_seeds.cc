@@ -50,6 +50,7 @@ Options SeedOptions(FileSystem* fs, uint32_t alignment) {
   options.buffer_bytes = 8 << 10;
   options.max_record_bytes = 4 << 10;
   options.group_alignment_bytes = alignment;
+  if (alignment == 512) options.metadata = "seed";
   return options;
 }
 

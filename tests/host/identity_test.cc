@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -175,6 +176,176 @@ TEST_F(ExpectedIdTest, ALogThatIsExchangedWhileItIsOpenedIsRefused) {
   const DirectoryImage before(b_);
   EXPECT_TRUE(IsAnother(Log::Open(a_, options), a_, a, b));
   EXPECT_TRUE(before.Equals(DirectoryImage(a_)));
+}
+
+class MetadataTest : public IdentityTest {
+ protected:
+  static std::string MetadataOf(const std::string& directory) {
+    return Reader::OpenReadOnly(directory).value()->metadata();
+  }
+};
+
+TEST_F(MetadataTest, AreTheUsersBytes) {
+  Options options = SmallOptions();
+  options.metadata = std::string("schema\0 3", 9);
+  {
+    auto log = MustOpen(a_, options);
+    EXPECT_EQ(log->metadata(), options.metadata);
+    auto before = Reader::Follow(a_).value();
+    ASSERT_OK(log->SetMetadata("schema 4"));
+    EXPECT_EQ(log->metadata(), "schema 4");
+    EXPECT_EQ(before->metadata(), options.metadata);
+    EXPECT_EQ(Reader::Follow(a_).value()->metadata(), "schema 4");
+    EXPECT_EQ(log->NewReader(1).value()->metadata(), "schema 4");
+    EXPECT_EQ(MetadataOf(a_), "schema 4");
+  }
+  // What is there already stays.
+  auto log = MustOpen(a_, options);
+  EXPECT_EQ(log->metadata(), "schema 4");
+  ASSERT_OK(log->SetMetadata(""));
+  EXPECT_EQ(log->metadata(), "");
+  EXPECT_EQ(MetadataOf(a_), "");
+  ASSERT_OK(log->Close());
+  EXPECT_TRUE(Fails(log->SetMetadata("late"), absl::StatusCode::kFailedPrecondition, {"closed"}));
+}
+
+TEST_F(MetadataTest, AreShownWhenTheyAreDurable) {
+  SyncGate gate(FileSystem::Posix(), "CONTROL");
+  Options options = SmallOptions(&gate);
+  options.metadata = "old";
+  auto log = MustOpen(a_, options);
+  std::thread setter = gate.RunIntoSync([&] { EXPECT_OK(log->SetMetadata("new")); });
+  EXPECT_EQ(log->metadata(), "old");
+  EXPECT_OK(log->AppendDurable("does not wait"));
+  gate.LetGo();
+  setter.join();
+  EXPECT_EQ(log->metadata(), "new");
+}
+
+TEST_F(MetadataTest, HaveALimit) {
+  const std::string most(kMaxMetadataBytes, '\xff'), more = most + "x";
+  Options options = SmallOptions();
+  options.metadata = more;
+  EXPECT_TRUE(Fails(Log::Open(a_, options), absl::StatusCode::kInvalidArgument, {"257", "256"}));
+  EXPECT_FALSE(std::filesystem::exists(a_));
+  options.metadata = most;
+  auto log = MustOpen(a_, options);
+  EXPECT_TRUE(Fails(log->SetMetadata(more), absl::StatusCode::kInvalidArgument, {"257", "256"}));
+  EXPECT_EQ(log->metadata(), most);
+  EXPECT_EQ(MetadataOf(a_), most);
+  ASSERT_OK(log->AppendDurable("goes on"));
+}
+
+TEST_F(MetadataTest, StayWhateverHappensToTheLog) {
+  Options options = SmallOptions();
+  options.metadata = "kept";
+  {
+    auto log = MustOpen(a_, options);
+    Append(log.get(), 20, "one");  // over several segments
+    ASSERT_OK(log->TrimBefore(8));
+    ASSERT_OK(log->TruncateAfter(15));
+    ASSERT_OK(log->Reset(100));
+    Append(log.get(), 20, "two");
+    ASSERT_OK(log->Close());
+  }
+  for (int life = 0; life < 3; ++life) {
+    Child killed([&] {
+      auto log = Log::Open(a_, SmallOptions());
+      if (!log.ok() || (*log)->metadata() != "kept") return 1;
+      if (!(*log)->AppendDurable("x").ok()) return 2;
+      kill(getpid(), SIGKILL);
+      return 3;
+    });
+    EXPECT_EQ(killed.Status(), 1000 + SIGKILL);
+  }
+  EXPECT_EQ(MustOpen(a_, SmallOptions())->metadata(), "kept");
+}
+
+// When SetMetadata() has returned, no block of CONTROL has older ones.
+TEST_F(MetadataTest, DamageToOneBlockOrTwoBringsNoOlderOnesBack) {
+  Options options = SmallOptions();
+  options.metadata = "older";
+  auto log = MustOpen(a_, options);
+  ASSERT_OK(log->AppendDurable("one"));
+  for (const std::string newer : {"newer", "", "newest"}) {
+    ASSERT_OK(log->SetMetadata(newer));
+    const std::string control = ReadFile(a_ + "/CONTROL");
+    for (int damaged = 0; damaged < 7; ++damaged) {  // of three blocks, all but all
+      std::string bytes = control;
+      for (int block = 0; block < 3; ++block) {
+        if ((damaged & 1 << block) != 0) bytes.replace(block * 4096, 4096, 4096, '\0');
+      }
+      std::filesystem::remove_all(b_);
+      std::filesystem::copy(a_, b_);
+      WriteFile(b_ + "/CONTROL", bytes);
+      EXPECT_EQ(MetadataOf(b_), newer) << damaged;
+      EXPECT_EQ(MustOpen(b_, SmallOptions())->metadata(), newer) << damaged;
+    }
+  }
+}
+
+// A crash in the midst of a change leaves older ones in other blocks; the next opening settles it.
+TEST_F(MetadataTest, AnOpeningFinishesAChangeThatWasCutShort) {
+  Options options = SmallOptions();
+  options.metadata = "older";
+  Make(a_);
+  {
+    auto log = MustOpen(b_, options);
+    ASSERT_OK(log->AppendDurable("one"));
+    const std::string before = ReadFile(b_ + "/CONTROL");
+    ASSERT_OK(log->SetMetadata("newer"));
+    std::filesystem::copy(b_, dir_ / "cut");
+    // As if the first of its three writes alone had come to the disk.
+    std::string after = ReadFile(b_ + "/CONTROL");
+    const auto sequence = [](const std::string& bytes, size_t block) {
+      return static_cast<unsigned char>(bytes[block * 4096 + 32]);
+    };
+    size_t first = 0;
+    for (size_t block = 1; block < 3; ++block) {
+      if (sequence(after, block) < sequence(after, first)) first = block;
+    }
+    for (size_t block = 0; block < 3; ++block) {
+      if (block != first) after.replace(block * 4096, 4096, before, block * 4096, 4096);
+    }
+    WriteFile(dir_ / "cut/CONTROL", after);
+  }
+  EXPECT_EQ(MustOpen(dir_ / "cut", SmallOptions())->metadata(), "newer");
+  const std::string bytes = ReadFile(dir_ / "cut/CONTROL");
+  EXPECT_EQ(bytes.find("older"), std::string::npos);
+}
+
+TEST_F(MetadataTest, GoAlongIntoCopies) {
+  Options options = SmallOptions();
+  options.metadata = "original";
+  const std::string archive = dir_ / "archive";
+  std::filesystem::create_directory(archive);
+  options.archive = [&](const SealedSegment& segment) {
+    const std::string name = std::filesystem::path(segment.path).filename();
+    std::filesystem::copy(segment.path, archive + "/" + name,
+                          std::filesystem::copy_options::overwrite_existing);
+    return absl::OkStatus();
+  };
+  auto log = MustOpen(a_, options);
+  Append(log.get(), 20, "one");
+  ASSERT_OK(log->SetMetadata("changed"));
+  ASSERT_OK(log->Backup(dir_ / "live"));
+  ASSERT_OK(log->Close());
+  ASSERT_OK(BackupDirectory(a_, dir_ / "closed"));
+  ASSERT_OK(RestoreLog(archive, a_, dir_ / "restored"));
+  for (const char* copy : {"live", "closed", "restored"}) {
+    EXPECT_EQ(MetadataOf(dir_ / copy), "changed") << copy;
+    EXPECT_EQ(MustOpen(dir_ / copy, SmallOptions())->metadata(), "changed") << copy;
+  }
+  // Archived segments have none: who restores them alone says what they were.
+  ASSERT_OK(RestoreLog(archive, "", dir_ / "without"));
+  EXPECT_EQ(MetadataOf(dir_ / "without"), "");
+  RestoreOptions restore;
+  restore.metadata = "given";
+  ASSERT_OK(RestoreLog(archive, "", dir_ / "given", restore));
+  EXPECT_EQ(MetadataOf(dir_ / "given"), "given");
+  restore.metadata = std::string(kMaxMetadataBytes + 1, 'x');
+  EXPECT_TRUE(Fails(RestoreLog(archive, "", dir_ / "long", restore),
+                    absl::StatusCode::kInvalidArgument, {"257"}));
 }
 
 }  // namespace

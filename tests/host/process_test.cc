@@ -83,6 +83,7 @@ TEST_P(ProcessTest, EveryCallOfAnotherProcessIsRefused) {
       [&] { return log_->Wait(2, Durability::kAppended); },
       [&] { return log_->NotifyDurable(1, [](const absl::Status&) { std::abort(); }); },
       [&] { return log_->TrimBefore(2); },
+      [&] { return log_->SetMetadata("child's"); },
       [&] { return log_->TruncateAfter(1); },
       [&] { return log_->Reset(7); },
       [&] { return log_->OpenCursor("d").status(); },
@@ -115,7 +116,9 @@ TEST_P(ProcessTest, AccessorsReturn) {
   EXPECT_EQ(InChild([&] {
               (void)log_->recovery_report();
               (void)log_->id();
+              (void)log_->metadata();
               (void)reader_->log_id();
+              (void)reader_->metadata();
               (void)log_->first_lsn();
               (void)log_->appended_lsn();
               (void)log_->written_lsn();

@@ -101,6 +101,33 @@ TEST_F(ToolTest, ASecondWriterIsToldWhoHasTheLog) {
               AllOf(HasSubstr(std::to_string(getpid())), HasSubstr("`seawall tail -f DIR`")));
 }
 
+TEST_F(ToolTest, MetadataAreShownAndRepaired) {
+  for (const std::string& metadata : {std::string("schema \t3"), std::string("\xff\0", 2)}) {
+    std::filesystem::remove_all(log_);
+    Options options;
+    options.metadata = metadata;
+    {
+      const auto log = Log::Open(log_, options);
+      ASSERT_TRUE(log.ok() && (*log)->AppendDurable("x").ok());
+    }
+    std::filesystem::remove_all(log_ + ".new");
+    ASSERT_EQ(RunTool({"repair", log_, "--out=" + log_ + ".new"}).code, 0);
+    const bool utf8 = metadata.size() > 2;
+    for (const std::string& log : {log_, log_ + ".new"}) {
+      const nlohmann::json stat = OfType(RunTool({"stat", "--json", log}).out, "stat")[0];
+      const nlohmann::json dump = OfType(RunTool({"dump", "--json", log}).out, "log")[0];
+      for (const nlohmann::json& found : {stat, dump}) {
+        EXPECT_EQ(utf8 ? found["metadata"] : found["metadata_base64"], utf8 ? metadata : "/wA=");
+      }
+      const std::string text = utf8 ? "schema \\t3" : "\\xff\\x00";
+      EXPECT_THAT(RunTool({"stat", log}).out, HasSubstr("\nmetadata   " + text + "\n"));
+      EXPECT_THAT(RunTool({"dump", log}).out, HasSubstr("  metadata " + text + "\n"));
+    }
+    EXPECT_NE(OfType(RunTool({"stat", "--json", log_}).out, "stat")[0]["log_id"],
+              OfType(RunTool({"stat", "--json", log_ + ".new"}).out, "stat")[0]["log_id"]);
+  }
+}
+
 TEST_F(ToolTest, AppendsToTheExpectedLogOnly) {
   const std::string other(32, 'a');
   const Outcome none = Append("x\n", {"--expected_id=" + other});

@@ -52,6 +52,9 @@ LSNs stay as they are. They are dense, so a log ends at a gap: DEST is the log u
 record, and each run of records behind a gap is a log of its own in DEST/from-N, N being its first
 LSN. With --renumber all is one log, and the report says which records were moved.
 
+The new log is another one, with an id of its own. It has the metadata of the damaged one, unless
+CONTROL, which holds them, is gone.
+
 An atomic batch comes back whole or not at all. A record directly behind a lost one may be the end
 of a batch, unless it begins a group: it is dropped, too, up to the end of that batch, and reported
 (batch_not_whole).
@@ -220,6 +223,7 @@ class InterruptibleSink : public SalvageSink {
   InterruptibleSink(const Interruption& interruption, SalvageSink* to)
       : interruption_(interruption), to_(to) {}
 
+  void OnMetadata(const std::string& metadata) override { to_->OnMetadata(metadata); }
   absl::Status OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) override {
     if (interruption_.signal() != 0) return absl::CancelledError("interrupted");
     return to_->OnRecords(first_lsn, records);

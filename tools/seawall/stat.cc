@@ -228,7 +228,10 @@ void PrintJson(const LogView& view, const LogStat& stat, Output* output) {
                {"directory", view.directory},
                {"sound", !IsDamaged(view, stat)},
                {"opens", view.opens.ok()}};
-  if (view.control.has_value()) json["log_id"] = LogIdToString(view.control->log_id);
+  if (view.control.has_value()) {
+    json["log_id"] = LogIdToString(view.control->log_id);
+    SetBytes("metadata", view.control->metadata, /*hex=*/false, &json);
+  }
   if (view.opens.ok()) {
     json["state"] = std::string(RecoveryVerdictName(view.report.verdict));
     json["first_lsn"] = view.report.first_lsn;
@@ -369,6 +372,9 @@ void PrintTable(const LogView& view, const LogStat& stat, Output* output) {
 void PrintText(const LogView& view, const LogStat& stat, Output* output) {
   PrintField("log", view.directory, output);
   if (view.control.has_value()) PrintField("id", LogIdToString(view.control->log_id), output);
+  if (view.control.has_value() && !view.control->metadata.empty()) {
+    PrintField("metadata", EscapeBytes(view.control->metadata), output);
+  }
   const RecoveryReport& report = view.report;
   if (view.opens.ok()) {
     PrintField("state", std::string(RecoveryVerdictName(report.verdict)), output);

@@ -9,14 +9,18 @@ std::string ToLine(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void SetPayload(std::string_view payload, bool hex, Json* json) {
+void SetBytes(const std::string& name, std::string_view bytes, bool hex, Json* json) {
   if (hex) {
-    (*json)["payload_hex"] = HexBytes(payload);
-  } else if (IsUtf8(payload)) {
-    (*json)["payload"] = std::string(payload);
+    (*json)[name + "_hex"] = HexBytes(bytes);
+  } else if (IsUtf8(bytes)) {
+    (*json)[name] = std::string(bytes);
   } else {
-    (*json)["payload_base64"] = Base64Bytes(payload);
+    (*json)[name + "_base64"] = Base64Bytes(bytes);
   }
+}
+
+void SetPayload(std::string_view payload, bool hex, Json* json) {
+  SetBytes("payload", payload, hex, json);
 }
 
 }  // namespace seawall

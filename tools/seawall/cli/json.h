@@ -15,7 +15,9 @@ using Json = nlohmann::ordered_json;
 // One line, without its newline. A path may hold any bytes: those that are not UTF-8 are replaced.
 std::string ToLine(const Json& json);
 
-// As "payload" if it is UTF-8, else as "payload_base64"; with `hex` as "payload_hex".
+// As `name` if they are UTF-8, else as "NAME_base64"; with `hex` as "NAME_hex".
+void SetBytes(const std::string& name, std::string_view bytes, bool hex, Json* json);
+// The same as "payload".
 void SetPayload(std::string_view payload, bool hex, Json* json);
 
 }  // namespace seawall

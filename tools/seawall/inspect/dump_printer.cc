@@ -19,7 +19,9 @@ class TextPrinter : public Printer {
   TextPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
 
   void OnLog(const ControlBlock& control) override {
-    output_->WriteLine(absl::StrCat("log ", LogIdToString(control.log_id)));
+    const std::string metadata = hex_ ? HexBytes(control.metadata) : EscapeBytes(control.metadata);
+    output_->WriteLine(absl::StrCat("log ", LogIdToString(control.log_id),
+                                    metadata.empty() ? "" : "  metadata ", metadata));
   }
   void OnSegment(const SegmentRef& segment) override {
     output_->WriteLine(absl::StrCat("segment ", segment.generation, "  ", segment.path, "  ",
@@ -71,7 +73,9 @@ class JsonPrinter : public Printer {
   JsonPrinter(Output* output, bool hex) : output_(output), hex_(hex) {}
 
   void OnLog(const ControlBlock& control) override {
-    output_->WriteLine(ToLine({{"type", "log"}, {"log_id", LogIdToString(control.log_id)}}));
+    Json json = {{"type", "log"}, {"log_id", LogIdToString(control.log_id)}};
+    SetBytes("metadata", control.metadata, hex_, &json);
+    output_->WriteLine(ToLine(json));
   }
   void OnSegment(const SegmentRef& segment) override {
     output_->WriteLine(ToLine(ToJson(segment)));

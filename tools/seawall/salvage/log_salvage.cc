@@ -195,6 +195,7 @@ absl::StatusOr<SalvageResult> SalvageLog(const std::string& directory, bool keep
                                          SalvageSink* sink) {
   absl::StatusOr<SalvagePlan> plan = PlanSalvage(directory);
   if (!plan.ok()) return plan.status();
+  if (plan->control.has_value()) sink->OnMetadata(plan->control->metadata);
   return LogSalvage(std::move(*plan), directory, keep_parts, sink).Run();
 }
 

@@ -18,6 +18,8 @@ namespace seawall {
 class SalvageSink {
  public:
   virtual ~SalvageSink() = default;
+  // The log's metadata; first, unless CONTROL is gone.
+  virtual void OnMetadata(const std::string&) {}
   // Records `first_lsn` and following: one, or an atomic batch. Valid during the call.
   virtual absl::Status OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) = 0;
 };

@@ -19,7 +19,6 @@
 namespace seawall {
 namespace {
 
-constexpr uint64_t kControlSlotUsedBytes = 296;
 constexpr uint64_t kHeaderUsedBytes = 112;
 
 constexpr char kMayBeCut[] =
@@ -204,7 +203,7 @@ class Planner {
       const auto good = [&] { return SlotAt(*bytes, slot * kControlSlotBytes).has_value(); };
       if (good()) continue;
       uint64_t at = 0;
-      if (CorrectOneBit(bytes, slot * kControlSlotBytes, kControlSlotUsedBytes, good, &at)) {
+      if (CorrectOneBit(bytes, slot * kControlSlotBytes, kMaxControlUsedBytes, good, &at)) {
         Add("bit_corrected", path, at, "one bit of a slot of CONTROL", {}, false, true);
       } else if (any) {
         Add("unreadable", path, slot * kControlSlotBytes,

@@ -34,7 +34,9 @@ absl::Status SalvageWriter::OnRecords(Lsn first_lsn, const std::vector<std::stri
   for (std::string_view record : records) bytes += EncodedRecordBytes(record.size());
   absl::Status status;
   if (bytes > options_.MaxBatchBytes()) {
+    const std::string metadata = std::move(options_.metadata);
     options_ = WriterOptions(bytes);
+    options_.metadata = metadata;
     status = Close();
   }
   if (status.ok() && first_lsn != next_source_lsn_) status = Begin(first_lsn);

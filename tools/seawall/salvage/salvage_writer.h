@@ -31,6 +31,7 @@ class SalvageWriter : public SalvageSink {
  public:
   SalvageWriter(std::string directory, bool renumber);
 
+  void OnMetadata(const std::string& metadata) override { options_.metadata = metadata; }
   absl::Status OnRecords(Lsn first_lsn, const std::vector<std::string_view>& records) override;
   // Makes all durable. Without any record, the log is empty and begins at `first_lsn`; with
   // `first_lsn` 0 there is none.
