@@ -75,6 +75,17 @@ class Stress {
     }
   }
 
+  // By one thread.
+  void ChangeMetadata() {
+    for (int i = 0; writers_left_ > 0; ++i) {
+      metadata_ = absl::StrCat("change ", i);
+      EXPECT_OK(log_->SetMetadata(metadata_));
+      EXPECT_EQ(log_->metadata(), metadata_);
+    }
+  }
+
+  // Once that thread has ended.
+  const std::string& metadata() const { return metadata_; }
   // Once the log is closed.
   void CheckCallbacks() const { EXPECT_EQ(called_back_, wanted_callbacks_); }
 
@@ -90,6 +101,7 @@ class Stress {
   }
 
   Log* const log_;
+  std::string metadata_;
   std::atomic<int> writers_left_{kWriters};
   std::atomic<uint64_t> called_back_{0}, wanted_callbacks_{0};
 };
@@ -115,6 +127,7 @@ TEST(LogStressTest, EverythingAtOnce) {
   }
   threads.emplace_back([&] { stress.Read(); });
   threads.emplace_back([&] { stress.Trim(); });
+  threads.emplace_back([&] { stress.ChangeMetadata(); });
   for (std::thread& thread : threads) thread.join();
   ASSERT_OK(log->WaitDurable(log->appended_lsn()));
   const Lsn last = log->appended_lsn();
@@ -124,6 +137,7 @@ TEST(LogStressTest, EverythingAtOnce) {
   opened = Log::Open(directory, options);
   ASSERT_OK(opened.status());
   EXPECT_EQ((*opened)->durable_lsn(), last);
+  EXPECT_EQ((*opened)->metadata(), stress.metadata());
   std::cout << last << " records\n";
   opened->reset();
   std::filesystem::remove_all(directory);
