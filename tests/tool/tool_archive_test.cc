@@ -389,6 +389,23 @@ TEST_F(ToolArchiveTest, PathsAreOneWordForTheShell) {
 
 // ---- restore
 
+TEST_F(ToolArchiveTest, RestoreTakesMetadata) {
+  ASSERT_EQ(Append(1, kRecords, Copy()).code, 0);
+  const auto metadata = [&] {
+    const auto stat = nlohmann::json::parse(RunTool({"stat", "--json", out_}).out);
+    std::filesystem::remove_all(out_);
+    return std::string(stat["metadata"]);
+  };
+  ASSERT_EQ(Restore({archive_}).code, 0);
+  EXPECT_EQ(metadata(), "");
+  ASSERT_EQ(Restore({archive_, "--metadata=schema 3"}).code, 0);
+  EXPECT_EQ(metadata(), "schema 3");
+  const Outcome outcome = Restore({archive_, log_, "--metadata=" + std::string(257, 'x')});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("257"));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
 TEST_F(ToolArchiveTest, RestoresArchiveAndLiveTail) {
   ASSERT_EQ(Append(1, kRecords, Copy()).code, 0);
   const int first = Trim();

@@ -13,6 +13,7 @@
 #include "tools/seawall/cli/progress.h"
 
 ABSL_FLAG(uint64_t, to_lsn, ~uint64_t{0}, "restore: the last record of the new log");
+ABSL_FLAG(std::string, metadata, "", "restore: the new log's metadata");
 ABSL_FLAG(std::string, to_time, "", "restore: nothing that was written later, RFC 3339");
 
 namespace seawall {
@@ -27,6 +28,8 @@ Usage: seawall restore [FLAGS] ARCHIVE [DIR] --out=DEST
   --to_lsn=LSN    the new log ends with this record
   --to_time=TIME  the new log ends before the first group that was sealed after TIME, by the writer's
                   clock: 2026-01-31T12:00:00Z, 2026-01-31T13:00:00.5+01:00
+  --metadata=TEXT the new log's metadata, at most 256 bytes, instead of DIR's. Archived segments have
+                  none: without DIR and without this, nor has the new log
   --json          one JSON object, in one line
 
 ARCHIVE holds the segments that `seawall append --archive_command`, or Options::archive of a program,
@@ -54,6 +57,7 @@ std::string GetOptions(RestoreOptions* options) {
   const uint64_t to_lsn = absl::GetFlag(FLAGS_to_lsn);
   if (to_lsn == 0) return "--to_lsn: expected the LSN of a record, found 0";
   if (to_lsn != ~uint64_t{0}) options->to_lsn = to_lsn;
+  options->metadata = absl::GetFlag(FLAGS_metadata);
   const std::string text = absl::GetFlag(FLAGS_to_time);
   if (text.empty()) return "";
   absl::Time time;
@@ -123,7 +127,7 @@ Command RestoreCommand() {
   return {"restore",
           "makes a log of archived segments and what is left of the original",
           kHelp,
-          {"out", "to_lsn", "to_time", "json"},
+          {"out", "to_lsn", "to_time", "metadata", "json"},
           RunRestore};
 }
 
