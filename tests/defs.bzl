@@ -3,7 +3,7 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_test")
 
-def seawall_test(name, deps = [], srcs = None, size = "small", **more):
+def seawall_test(name, deps = [], srcs = None, size = "small", threads = True, tags = [], **more):
     """A GoogleTest program of NAME.cc.
 
     Args:
@@ -11,13 +11,16 @@ def seawall_test(name, deps = [], srcs = None, size = "small", **more):
       deps: what it tests; gtest_main is always among them.
       srcs: where its source has another name.
       size: as in cc_test.
-      **more: as in cc_test. The tag "plain-only" keeps a test out of the sanitizers' runs.
+      threads: False where the program never has a second thread: TSan has nothing to look for.
+      tags: as in cc_test. "plain-only" keeps a test out of the sanitizers' runs.
+      **more: as in cc_test.
     """
     cc_test(
         name = name,
         size = size,
         srcs = srcs or [name + ".cc"],
         deps = deps + ["@com_google_googletest//:gtest_main"],
+        tags = tags + ([] if threads else ["no-tsan"]),
         **more
     )
 
