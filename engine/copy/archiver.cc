@@ -60,7 +60,7 @@ absl::StatusOr<std::string> ReadSmallFile(FileSystem* fs, const std::string& pat
 
 }  // namespace
 
-Archiver::Archiver(FileSystem* fs, std::string directory, const Options& options,
+Archiver::Archiver(AnchoredFileSystem* fs, std::string directory, const Options& options,
                    SegmentStore* store)
     : fs_(fs),
       directory_(std::move(directory)),
@@ -142,7 +142,9 @@ void Archiver::Run(Shared* shared) {
   Clock::duration pause = first_pause;
   // Found anew after each failure: a truncation may have cut the segment off.
   while (std::optional<SegmentRef> segment = store_->AwaitSealed(archived_)) {
-    Called called = CallHook(*segment, shared);
+    // The hook goes by path. One that leads to another log would put that log into the archive.
+    absl::StatusOr<std::string> path = fs_->CurrentPathOf(segment->path);
+    Called called = path.ok() ? CallHook(*segment, *path, shared) : Called::kFailed;
     if (called == Called::kAbandoned) return;  // not this->anything from here on
     if (called == Called::kTooLate) break;
     if (called == Called::kTaken && Remember(segment->generation).ok()) {
@@ -166,9 +168,10 @@ void Archiver::Run(Shared* shared) {
   shared->changed.NotifyAll();
 }
 
-Archiver::Called Archiver::CallHook(const SegmentRef& segment, Shared* shared) {
+Archiver::Called Archiver::CallHook(const SegmentRef& segment, const std::string& path,
+                                    Shared* shared) {
   SealedSegment sealed;
-  sealed.path = segment.path;
+  sealed.path = path;
   sealed.generation = segment.generation;
   sealed.first_lsn = segment.base_lsn;
   sealed.last_lsn = segment.last_lsn;

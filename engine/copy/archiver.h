@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "engine/base/mutex.h"
 #include "engine/format/format.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/store/segment_store.h"
 #include "seawall/options.h"
 #include "seawall/stats.h"
@@ -29,7 +30,8 @@ inline constexpr char kArchivedName[] = "ARCHIVED";
 class Archiver {
  public:
   // `store` outlives this.
-  Archiver(FileSystem* fs, std::string directory, const Options& options, SegmentStore* store);
+  Archiver(AnchoredFileSystem* fs, std::string directory, const Options& options,
+           SegmentStore* store);
   ~Archiver() { (void)Stop(); }
 
   // Before the store starts: holds what is not archived yet. Without Options::archive, this and all
@@ -72,11 +74,12 @@ class Archiver {
   enum class Called { kTaken, kFailed, kTooLate, kAbandoned };
 
   void Run(Shared* shared);
-  // Calls the hook. After kAbandoned, the archiver is not there any more.
-  static Called CallHook(const SegmentRef& segment, Shared* shared);
+  // Calls the hook with the segment, which is at `path` now. After kAbandoned, the archiver is not
+  // there any more.
+  static Called CallHook(const SegmentRef& segment, const std::string& path, Shared* shared);
   absl::Status Remember(uint64_t generation);
 
-  FileSystem* const fs_;
+  AnchoredFileSystem* const fs_;
   const std::string directory_;
   const Options options_;
   SegmentStore* const store_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/copy/log_copy.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/recovery/recovery_plan.h"
 
 namespace seawall {
@@ -17,19 +18,25 @@ absl::Status CheckRange(const RecoveryReport& log, Lsn to_lsn) {
                                             log.first_lsn, " to ", log.last_lsn));
 }
 
-// Without `to_lsn`: all that can be read.
-absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::string& destination,
-                                    const BackupOptions& options, std::optional<Lsn> to_lsn) {
+FileSystem* FileSystemOf(const BackupOptions& options) {
+  return options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
+}
+
+// Reads the log by `from`. Without `to_lsn`: all that can be read.
+absl::StatusOr<BackupReport> Backup(FileSystem* from, const std::string& directory,
+                                    const std::string& destination, const BackupOptions& options,
+                                    std::optional<Lsn> to_lsn) {
   LogCopy copy;
-  copy.fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
+  copy.from = from;
+  copy.fs = FileSystemOf(options);
   copy.hard_links = options.hard_links;
   copy.progress = options.progress;
-  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(copy.fs, directory);
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(from, directory);
   if (options.hard_links) {
     // A name that a segment got after CONTROL had said that it was trimmed may have come too late
     // for RecycleSegment() to see it.
     copy.before_commit = [&] {
-      return Overtaken(copy.segments, PlanReadOnly(copy.fs, directory))
+      return Overtaken(copy.segments, PlanReadOnly(from, directory))
                  ? absl::DataLossError("a segment was trimmed while it was linked")
                  : absl::OkStatus();
     };
@@ -46,7 +53,7 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
     if (plan->has_cursors) copy.cursors = plan->cursors;
     absl::StatusOr<BackupReport> report = CopyLog(copy, destination);
     if (!absl::IsNotFound(report.status()) && !absl::IsDataLoss(report.status())) return report;
-    absl::StatusOr<RecoveryPlan> now = PlanReadOnly(copy.fs, directory);
+    absl::StatusOr<RecoveryPlan> now = PlanReadOnly(from, directory);
     if (!Overtaken(copy.segments, now)) return report.status();
     plan = std::move(now);
   }
@@ -60,14 +67,15 @@ absl::StatusOr<BackupReport> Backup(const std::string& directory, const std::str
 absl::StatusOr<BackupReport> BackupDirectory(const std::string& directory,
                                              const std::string& destination,
                                              const BackupOptions& options) {
-  return Backup(directory, destination, options,
+  AnchoredFileSystem files(FileSystemOf(options), directory);
+  return Backup(&files, directory, destination, options,
                 options.to_lsn == 0 ? std::nullopt : std::optional<Lsn>(options.to_lsn));
 }
 
-absl::StatusOr<BackupReport> BackupUpTo(const std::string& directory,
+absl::StatusOr<BackupReport> BackupUpTo(FileSystem* from, const std::string& directory,
                                         const std::string& destination,
                                         const BackupOptions& options, Lsn to_lsn) {
-  return Backup(directory, destination, options, to_lsn);
+  return Backup(from, directory, destination, options, to_lsn);
 }
 
 }  // namespace seawall

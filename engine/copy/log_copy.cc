@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
+#include "engine/io/log_place.h"
 #include "engine/read/log_reader.h"
 #include "engine/recovery/recovery.h"
 #include "engine/recovery/segment_chain.h"
@@ -72,24 +73,12 @@ class Copier {
 };
 
 absl::Status Copier::MakeDestination() {
-  int error = fs_->MakeDirectory(destination_);
-  if (error == 0) {
-    made_directory_ = true;
-    absl::Status status = SyncDirectory(fs_, ParentDirectory(destination_));
-    if (!status.ok()) Undo();
-    return status;
-  }
-  if (error != EEXIST) return ErrnoStatus(error, "mkdir", destination_);
-  std::vector<std::string> names;
-  error = fs_->List(destination_, &names);
-  if (error == ENOTDIR) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(destination_, ": expected a directory, found a file"));
-  }
-  if (error != 0) return ErrnoStatus(error, "list", destination_);
-  if (names.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      destination_, ": expected no such directory or an empty one, found \"", names.front(), "\""));
+  absl::StatusOr<bool> made = MakePlace(fs_, destination_);
+  if (!made.ok()) return made.status();
+  made_directory_ = *made;
+  absl::Status status = CheckPlaceIsEmpty(fs_, destination_);
+  if (!status.ok() && made_directory_) Undo();
+  return status;
 }
 
 absl::Status Copier::Fill() {
@@ -105,11 +94,11 @@ absl::Status Copier::Fill() {
 // True if `to` is the same file now, or has the same blocks.
 absl::StatusOr<bool> Copier::Share(const SegmentRef& segment, const std::string& to) {
   if (copy_.hard_links) {
-    const int error = fs_->Link(segment.path, to);
+    const int error = copy_.from->Link(segment.path, to);
     if (error == 0) return true;
     if (error == ENOENT || error == EEXIST) return ErrnoStatus(error, "link", segment.path);
   }
-  const int error = fs_->CloneFile(segment.path, to);
+  const int error = copy_.from->CloneFile(segment.path, to);
   if (error == ENOENT || error == EEXIST) return ErrnoStatus(error, "clone", segment.path);
   return error == 0;  // else it is copied, and that tells what is wrong
 }
@@ -137,7 +126,7 @@ absl::Status Copier::AddSealed(const SegmentRef& segment) {
 }
 
 absl::Status Copier::CopyBytes(const SegmentRef& segment, const std::string& to) {
-  absl::StatusOr<std::unique_ptr<File>> source = OpenFile(fs_, segment.path, OpenOptions());
+  absl::StatusOr<std::unique_ptr<File>> source = OpenFile(copy_.from, segment.path, OpenOptions());
   if (!source.ok()) return source.status();
   OpenOptions open;
   open.write = open.create = open.exclusive = true;
@@ -173,7 +162,8 @@ absl::Status Copier::AddTail(const SegmentRef& segment) {
     header.predecessor_end = written_.back().end;
     header.predecessor_digest = written_.back().digest;
   }
-  CopySource source = {segment.path, segment.salt, segment.groups_begin, segment.end, copy_.to_lsn};
+  CopySource source = {segment.path, segment.salt, segment.groups_begin,
+                       segment.end,  copy_.to_lsn, copy_.from};
   const bool empty = segment.base_lsn > copy_.to_lsn;
   std::optional<CursorTable> cursors = copy_.cursors;
   if (cursors.has_value()) {

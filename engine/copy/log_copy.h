@@ -21,7 +21,8 @@
 namespace seawall {
 
 struct LogCopy {
-  FileSystem* fs = nullptr;
+  FileSystem* from = nullptr;  // that `segments` are read by
+  FileSystem* fs = nullptr;    // of the destination
   LogId log_id = {};
   std::string metadata;
   // Oldest first, each the predecessor of the next and with its end; wherever they are. Not empty.

@@ -186,7 +186,7 @@ absl::StatusOr<BackupReport> Restorer::Run(const std::string& destination) {
   if (!status.ok()) return status;
   absl::StatusOr<Lsn> end = FindEnd();
   if (!end.ok()) return end.status();
-  copy_.fs = fs_;
+  copy_.from = copy_.fs = fs_;
   copy_.to_lsn = *end;
   copy_.progress = options_.progress;
   if (!options_.metadata.empty()) copy_.metadata = options_.metadata;

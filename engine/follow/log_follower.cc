@@ -19,6 +19,7 @@
 #include "engine/follow/followed_segments.h"
 #include "engine/follow/watermark_file.h"
 #include "engine/format/file_names.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/io/file_io.h"
 #include "engine/read/log_reader.h"
 #include "engine/recovery/recovery_plan.h"
@@ -36,7 +37,12 @@ constexpr int kMostLooks = 8;
 class FollowedLog {
  public:
   FollowedLog(FileSystem* fs, const std::string& directory)
-      : fs_(fs), directory_(directory), path_(JoinPath(directory, kWatermarkName)) {}
+      : files_(fs, directory),
+        fs_(&files_),
+        directory_(directory),
+        path_(JoinPath(directory, kWatermarkName)) {}
+
+  FileSystem* fs() const { return fs_; }
 
   // Reads the directory once; from then on only what the watermark names.
   absl::Status Open(Lsn* from, const std::optional<LogId>& expected_id);
@@ -66,7 +72,8 @@ class FollowedLog {
   absl::Status CheckNotTrimmed(uint64_t generation, Lsn lsn);
   absl::Status IsGone() const;
 
-  FileSystem* const fs_;
+  AnchoredFileSystem files_;
+  FileSystem* const fs_;  // files_
   const std::string directory_;
   const std::string path_;  // of WATERMARK
   LogId log_id_ = {};
@@ -104,6 +111,12 @@ absl::Status FollowedLog::IsGone() const {
 }
 
 absl::StatusOr<std::optional<WatermarkBlock>> FollowedLog::ReadBlock() {
+  // Whoever names this path means the log that is there: a restored one, perhaps.
+  if (files_.IsReplaced()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory_, ": another log has taken the place of the one that is followed",
+                     files_.PlaceNote(), "; open the reader again"));
+  }
   // By its name each time: it may be another file now.
   absl::StatusOr<std::unique_ptr<File>> opened = OpenFile(fs_, path_, OpenOptions());
   if (absl::IsNotFound(opened.status())) {
@@ -255,14 +268,14 @@ absl::Status FollowedLog::Explain(const SegmentRef& segment, const absl::Status&
 absl::StatusOr<std::unique_ptr<Reader>> Reader::Follow(const std::string& directory, Lsn from,
                                                        FileSystem* file_system,
                                                        const std::optional<LogId>& expected_id) {
-  FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
+  auto log = std::make_shared<FollowedLog>(
+      file_system == nullptr ? FileSystem::Posix() : file_system, directory);
   // Before WATERMARK is read: a change after that wakes the watch.
-  auto watch = std::make_unique<FollowWatch>(fs, directory);
-  auto log = std::make_shared<FollowedLog>(fs, directory);
+  auto watch = std::make_unique<FollowWatch>(log->fs(), directory);
   absl::Status status = log->Open(&from, expected_id);
   if (!status.ok()) return status;
   return NewSourceReader(
-      fs, [log](Lsn lsn) { return log->Locate(lsn); }, from,
+      log->fs(), [log](Lsn lsn) { return log->Locate(lsn); }, from,
       [log](const SegmentRef& segment, const absl::Status& failure) {
         return log->Explain(segment, failure);
       },

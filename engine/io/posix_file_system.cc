@@ -207,6 +207,7 @@ class PosixDirectory : public Directory {
   }
   int Unlink(const std::string& name) override { return ErrorOf(unlinkat(fd_, name.c_str(), 0)); }
   int Sync() override { return ErrorOf(fsync(fd_)); }
+  int SyncFileSystem() override { return ErrorOf(syncfs(fd_)); }
   int TryLock(std::unique_ptr<File>* lock, std::string* holder) override {
     OpenOptions options;
     options.close_on_fork = true;

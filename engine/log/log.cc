@@ -18,7 +18,9 @@
 #include "engine/follow/watermark_publisher.h"
 #include "engine/format/file_names.h"
 #include "engine/format/format.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/io/file_io.h"
+#include "engine/io/log_place.h"
 #include "engine/log/log_config.h"
 #include "engine/log/log_directory.h"
 #include "engine/log/log_reads.h"
@@ -71,11 +73,14 @@ class BackupHold {
 class LogImpl final : public Log {
  public:
   // `buffers` are those of AllocateBuffers(). Touches no file before Start().
-  LogImpl(LogConfig config, std::vector<GroupBuffer> buffers)
-      : config_(std::move(config)),
+  LogImpl(std::unique_ptr<AnchoredFileSystem> files, LogConfig config,
+          std::vector<GroupBuffer> buffers)
+      : files_(std::move(files)),
+        config_(std::move(config)),
         events_(config_.directory, config_.options),
+        marks_([files = files_.get()] { return files->PlaceNote(); }),
         store_(config_.fs(), config_.directory, config_.options, &marks_, &events_),
-        archiver_(config_.fs(), config_.directory, config_.options, &store_),
+        archiver_(files_.get(), config_.directory, config_.options, &store_),
         commit_(config_.options, std::move(buffers), &store_, &marks_, &events_),
         cursors_(&commit_, &marks_),
         reads_(config_.fs(), &marks_, &store_),
@@ -241,7 +246,7 @@ class LogImpl final : public Log {
                                       const BackupOptions& wanted) override {
     if (closed_) return absl::FailedPreconditionError("the log is closed");
     BackupOptions options = wanted;
-    options.file_system = config_.fs();
+    options.file_system = files_->base();
     const Lsn durable = durable_lsn();
     // This is 0 for a log without a durable record, even if others append meanwhile.
     const Lsn to_lsn = wanted.to_lsn == 0 ? durable : wanted.to_lsn;
@@ -253,7 +258,7 @@ class LogImpl final : public Log {
     // The backup may share blocks with its segments (reflinks). Writing such a file again needs new
     // blocks, for which there may be no space.
     store_.retention().StopRecycling();
-    return BackupUpTo(config_.directory, destination, options, to_lsn);
+    return BackupUpTo(config_.fs(), config_.directory, destination, options, to_lsn);
   }
 
   absl::Status Close() override {
@@ -302,7 +307,8 @@ class LogImpl final : public Log {
     return lsn;
   }
 
-  const LogConfig config_;
+  const std::unique_ptr<AnchoredFileSystem> files_;
+  const LogConfig config_;  // its file system is files_
   std::unique_ptr<DirectoryLock> lock_;
   RecoveryReport report_;
   EventDispatcher events_;
@@ -363,16 +369,21 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory,
   absl::StatusOr<std::vector<GroupBuffer>> buffers = TakeBuffers(directory, options);
   if (!buffers.ok()) return buffers.status();
 
-  if (!*exists) status = MakeDirectory(fs, directory);
+  if (!*exists) status = MakePlace(fs, directory).status();
   if (!status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = TakeLock(fs, directory);
+  auto files = std::make_unique<AnchoredFileSystem>(fs, directory);
+  if (files->error() != 0) {
+    return ErrnoStatus(files->error(), "open the directory", directory);
+  }
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock = TakeLock(files->directory());
   if (!lock.ok()) return lock.status();
-  absl::StatusOr<RecoveryPlan> plan = PlanRecovery(fs, directory, /*carry_small_tail=*/true);
+  absl::StatusOr<RecoveryPlan> plan =
+      PlanRecovery(files.get(), directory, /*carry_small_tail=*/true);
   if (!plan.ok()) return plan.status();
-  absl::StatusOr<LogConfig> config = MakeLogConfig(fs, directory, options, *plan);
+  absl::StatusOr<LogConfig> config = MakeLogConfig(files.get(), directory, options, *plan);
   if (!config.ok()) return config.status();
 
-  auto log = std::make_unique<LogImpl>(*config, *std::move(buffers));
+  auto log = std::make_unique<LogImpl>(std::move(files), *config, *std::move(buffers));
   absl::StatusOr<RecoveredLog> recovered = Recover(*config, &*plan);
   if (!recovered.ok()) return recovered.status();
   plan->report.elapsed_micros = MicrosSince(start);

@@ -51,25 +51,10 @@ absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory
   return false;
 }
 
-// If its name cannot be made durable, the directory is removed again: the kernel may have marked
-// the name clean, so that a later sync of the parent would report success without writing it.
-absl::Status MakeDirectory(FileSystem* fs, const std::string& directory) {
-  const int error = fs->MakeDirectory(directory);
-  if (error != 0 && error != EEXIST) return ErrnoStatus(error, "mkdir", directory);
-  absl::Status status = SyncDirectory(fs, ParentDirectory(directory));
-  // Best effort. What was there before is not ours to remove.
-  if (!status.ok() && error == 0) (void)fs->RemoveDirectory(directory);
-  return status;
-}
-
 // flock(2): the lock goes with the process, however that ends. Whoever can open a file can lock it,
 // so LOCK is for its owner only; and it is never followed elsewhere, as it is written to.
-absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
-                                                        const std::string& directory) {
-  std::unique_ptr<Directory> dir;
-  int error = fs->OpenDirectory(directory, &dir);
-  if (error != 0) return ErrnoStatus(error, "open the directory", directory);
-  const std::string path = JoinPath(directory, kLockName);
+absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(Directory* directory) {
+  const std::string path = JoinPath(directory->path(), kLockName);
   OpenOptions open;
   open.write = true;
   open.create = true;
@@ -78,8 +63,9 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
   open.no_follow = true;
   open.close_on_fork = true;
   std::unique_ptr<File> lock;
+  int error;
   do {
-    error = dir->Open(kLockName, open, &lock);
+    error = directory->Open(kLockName, open, &lock);
   } while (error == EINTR);
   if (error != 0) return ErrnoStatus(error, "create", path);
   do {
@@ -91,9 +77,9 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
   std::unique_ptr<File> directory_lock;
   std::string holder;
   do {
-    error = dir->TryLock(&directory_lock, &holder);
+    error = directory->TryLock(&directory_lock, &holder);
   } while (error == EINTR);
-  status = LockStatus(error, directory, holder,
+  status = LockStatus(error, directory->path(), holder,
                       ", whose LOCK was deleted or replaced (the directory is locked, too)");
   if (!status.ok()) return status;
   // For people who wonder who has it; nothing depends on it.

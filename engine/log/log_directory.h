@@ -39,12 +39,8 @@ class DirectoryLock {
 absl::StatusOr<bool> CheckDirectory(FileSystem* fs, const std::string& directory,
                                     const Options& options);
 
-// Makes the directory, and its name durable.
-absl::Status MakeDirectory(FileSystem* fs, const std::string& directory);
-
 // Takes the lock: one process at a time writes a log. FailedPrecondition names the one that does.
-absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(FileSystem* fs,
-                                                        const std::string& directory);
+absl::StatusOr<std::unique_ptr<DirectoryLock>> TakeLock(Directory* directory);
 
 }  // namespace seawall
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/recovery/recovery_plan.h"
 #include "engine/segments/control_file.h"
 #include "engine/segments/index_file.h"
@@ -36,7 +37,9 @@ ReadFailure GivenUpSince(FileSystem* fs, const std::string& directory) {
 absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(
     const std::string& directory, Lsn from, FileSystem* file_system,
     const std::optional<LogId>& expected_id) {
-  FileSystem* fs = file_system == nullptr ? FileSystem::Posix() : file_system;
+  auto files = std::make_shared<AnchoredFileSystem>(
+      file_system == nullptr ? FileSystem::Posix() : file_system, directory);
+  FileSystem* const fs = files.get();
   absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs, directory);
   if (!plan.ok()) return plan.status();
   const RecoveryReport& report = plan->report;
@@ -52,7 +55,10 @@ absl::StatusOr<std::unique_ptr<Reader>> Reader::OpenReadOnly(
     return absl::OutOfRangeError(absl::StrCat("read from record ", from, ": expected ",
                                               report.first_lsn, " to ", report.last_lsn + 1));
   }
-  return NewSourceReader(fs, FixedSource(plan->segments.Refs()), from, GivenUpSince(fs, directory),
+  // The source owns what the reader reads by.
+  ReadSource source = [files = std::move(files), segments = FixedSource(plan->segments.Refs())](
+                          Lsn lsn) { return segments(lsn); };
+  return NewSourceReader(fs, std::move(source), from, GivenUpSince(fs, directory),
                          /*watch=*/nullptr, EntryInFile, /*memory=*/nullptr,
                          {report.log_id, plan->control.metadata});
 }

@@ -10,6 +10,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/run_on_threads.h"
 #include "engine/format/format.h"
+#include "engine/io/anchored_file_system.h"
 #include "engine/read/log_reader.h"
 #include "engine/read/read_only.h"
 #include "engine/recovery/recovery_plan.h"
@@ -121,12 +122,13 @@ absl::StatusOr<VerifyReport> VerifyLog(const std::string& directory, const Verif
     return absl::InvalidArgumentError(
         absl::StrCat("verify with ", options.jobs, " jobs: expected 1 to ", kMostJobs));
   }
-  FileSystem* fs = options.file_system == nullptr ? FileSystem::Posix() : options.file_system;
-  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs, directory);
+  AnchoredFileSystem files(
+      options.file_system == nullptr ? FileSystem::Posix() : options.file_system, directory);
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(&files, directory);
   if (!plan.ok()) return plan.status();
   const LsnRange records{plan->report.first_lsn, plan->report.last_lsn};
   const size_t useful = std::max<size_t>(plan->segments.size(), 1);
-  Verification verification(fs, directory, options, plan->segments.Refs());
+  Verification verification(&files, directory, options, plan->segments.Refs());
   RunOnThreads(std::min<size_t>(options.jobs, useful), [&verification] { verification.Run(); });
   return verification.Report(records);
 }

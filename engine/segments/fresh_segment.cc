@@ -109,6 +109,7 @@ class GroupCopier {
 
 absl::Status CopyGroups(FileSystem* fs, const Options& options, const CopySource& source,
                         FreshSegment* fresh) {
+  if (source.fs != nullptr) fs = source.fs;
   absl::StatusOr<std::unique_ptr<File>> file = OpenFile(fs, source.path, OpenOptions());
   if (!file.ok()) return file.status();
   SegmentScanner scanner(file->get(), source.path, source.salt);

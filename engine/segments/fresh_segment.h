@@ -25,6 +25,7 @@ struct CopySource {
   uint64_t from = 0;
   uint64_t to = 0;
   Lsn last_lsn = 0;
+  FileSystem* fs = nullptr;  // that has `path`, if another one than the segment's
 };
 
 struct FreshSegment {

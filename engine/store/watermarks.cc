@@ -51,9 +51,11 @@ bool Watermarks::Advance(const Watermark& written, bool durable, uint64_t cursor
 }
 
 void Watermarks::Fail(const absl::Status& status) {
+  const std::string place = place_ ? place_() : "";  // without the lock, as it looks at the disk
   MutexLock lock(&mutex_);
   if (failed()) return;
-  failure_message_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
+  failure_message_ =
+      absl::StrCat(status.message(), place, "; the log takes no more until it is reopened");
   failed_.store(true, std::memory_order_release);
 }
 

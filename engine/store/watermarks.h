@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "engine/base/mutex.h"
@@ -46,7 +48,9 @@ struct Watermark {
 //   6. watch() wakes nobody by itself. Its proof (watermark_watch.h) takes mutex_ for "the lock".
 class Watermarks {
  public:
-  Watermarks() = default;
+  // `place` is called when the log fails: what it returns is added to the message of the sticky
+  // error.
+  explicit Watermarks(std::function<std::string()> place = nullptr) : place_(std::move(place)) {}
   Watermarks(const Watermarks&) = delete;
   Watermarks& operator=(const Watermarks&) = delete;
 
@@ -101,6 +105,7 @@ class Watermarks {
   }
 
  private:
+  const std::function<std::string()> place_;
   mutable Mutex mutex_;
   Watermark written_ ABSL_GUARDED_BY(mutex_);
   Watermark durable_ ABSL_GUARDED_BY(mutex_);

@@ -132,6 +132,8 @@ class Directory {
   virtual int Rename(const std::string& from, const std::string& to) = 0;
   virtual int Unlink(const std::string& name) = 0;
   virtual int Sync() = 0;
+  // syncfs(2): all of the file system that the directory is in, its own name there included.
+  virtual int SyncFileSystem() { return EOPNOTSUPP; }
 
   // flock(2) of the directory itself: a lock that stays where somebody deletes or replaces a lock
   // file in it. It ends when `*lock` is destroyed, and with this process; a forked child does not

@@ -51,6 +51,10 @@ namespace seawall {
 // its own. (A child that shares its parent's memory, of vfork(2), has the parent's log; it should
 // only exec or exit.)
 //
+// A log goes by a handle of its directory: moved, exchanged with another one or mounted over while
+// the log is open, the directory remains the log's, and what comes into its old place is not
+// touched. The sticky error says where it is then.
+//
 // Errors that all functions share; ErrorClassOf() (error.h) says what to do about any:
 //   FailedPrecondition  the log was closed, or belongs to another process.
 //   Aborted             the first failed write or sync, whatever its errno, a full disk's too. It

@@ -36,6 +36,7 @@ inline constexpr uint32_t kMaxBatchRecords = (uint32_t{1} << 20) - 1;
 
 // A segment that nobody appends to any more, as Options::archive gets it.
 struct SealedSegment {
+  // Absolute, and where the file is now, if the log's directory was moved.
   std::string path;
   // Its number, in its name: used once, and growing. Segments hold LSNs in the order of their
   // generations, but for those that a truncation, a Reset or a recovery has replaced by later ones.

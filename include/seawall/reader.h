@@ -115,7 +115,8 @@ class Reader {
   //                       deleted WATERMARK before a writer came, unless the log's segments show
   //                       that all it had come to is there (those of a tail below 1 MiB do not).
   //   NotFound            the log was deleted
-  //   FailedPrecondition  another log stands in its place
+  //   FailedPrecondition  another log, or another directory, stands in its place. A directory that
+  //                       was only moved is followed on.
   // Any number of readers, in any processes of this machine. Needs read permission only.
   static absl::StatusOr<std::unique_ptr<Reader>> Follow(
       const std::string& directory, Lsn from = 0, FileSystem* file_system = nullptr,

@@ -148,7 +148,8 @@ TEST_F(FollowFaultsTest, ADeletedWatermarkForgetsNoTruncation) {
   EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kOutOfRange, {"made anew"}));
 }
 
-// A backup in the place of the log has its id, no WATERMARK, and comes to the same generations.
+// A backup that is put into the log's directory has its id, no WATERMARK, and comes to the same
+// generations.
 TEST_F(FollowFaultsTest, ABackupInItsPlaceIsNotTheSameHistory) {
   auto log = MustOpen(directory_, SmallOptions());
   Append(log.get(), 6, "a");
@@ -161,8 +162,12 @@ TEST_F(FollowFaultsTest, ABackupInItsPlaceIsNotTheSameHistory) {
   auto reader = Follow();
   ExpectNext(reader.get(), {1, 36});
   ASSERT_OK(log->Close());
-  std::filesystem::remove_all(directory_);
-  std::filesystem::rename(scratch_ / "copy", directory_);
+  for (const auto& file : std::filesystem::directory_iterator(directory_)) {
+    std::filesystem::remove(file);
+  }
+  for (const auto& file : std::filesystem::directory_iterator(scratch_ / "copy")) {
+    std::filesystem::rename(file, directory_ + "/" + file.path().filename().string());
+  }
   log = MustOpen(directory_, SmallOptions());
   Append(log.get(), 80, "b");
   EXPECT_TRUE(Fails(reader->Wait(Soon()), absl::StatusCode::kOutOfRange, {"made anew"}));

@@ -526,6 +526,9 @@ TEST_F(RepairCommandTest, RefusesToTouchTheLogOrWhatIsThere) {
             std::string::npos);
   EXPECT_TRUE(ReadFiles(log_) == before);
   EXPECT_FALSE(std::filesystem::exists(new_));
+  // The root of a new file system is an empty directory.
+  std::filesystem::create_directories(new_ + "/lost+found");
+  EXPECT_EQ(Repair({}).code, 0);
 }
 
 TEST_F(RepairCommandTest, RefusesALogThatIsBeingWritten) {

@@ -17,6 +17,7 @@
 #include "engine/format/file_names.h"
 #include "engine/format/format.h"
 #include "engine/io/file_io.h"
+#include "engine/io/log_place.h"
 #include "seawall/log.h"
 #include "tools/seawall/archive_command.h"
 #include "tools/seawall/cli/command.h"
@@ -190,10 +191,11 @@ absl::StatusOr<Input> OpenInput(const std::vector<std::string>& arguments) {
   return input;
 }
 
-// A name that a log, or the crash of one that was being created, leaves in its directory.
+// A name that a log, the crash of one that was being created, or mkfs leaves in its directory.
 bool BelongsToALog(const std::string& name) {
-  return name == kLockName || name == kWatermarkName || name == kControlName ||
-         name == kControlTemporaryName || ParseSegmentName(name).has_value();
+  return name == kLostAndFoundName || name == kLockName || name == kWatermarkName ||
+         name == kControlName || name == kControlTemporaryName ||
+         ParseSegmentName(name).has_value();
 }
 
 // A log has a directory of its own. One that was mistyped gets no log among its files.

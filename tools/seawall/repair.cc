@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/format/file_names.h"
 #include "engine/io/file_io.h"
+#include "engine/io/log_place.h"
 #include "seawall/file_system.h"
 #include "tools/seawall/cli/command.h"
 #include "tools/seawall/cli/interruption.h"
@@ -98,16 +99,7 @@ bool IsIn(const std::string& path, const std::string& directory) {
 absl::Status CheckDestination(const std::string& destination) {
   FileInfo info;
   if (FileSystem::Posix()->Stat(destination, &info) != 0) return absl::OkStatus();
-  if (!info.is_directory) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(destination, ": expected a directory, found a file"));
-  }
-  std::vector<std::string> names;
-  const int error = FileSystem::Posix()->List(destination, &names);
-  if (error != 0) return ErrnoStatus(error, "list", destination);
-  if (names.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      destination, ": expected no such directory or an empty one, found \"", names.front(), "\""));
+  return CheckPlaceIsEmpty(FileSystem::Posix(), destination);
 }
 
 // Keeps writers away for as long as the file lives; nullptr if there is nothing to lock.
