@@ -100,8 +100,8 @@ class Log {
 
   // Changes them, atomically: a crash leaves the old ones or the new ones. Durable when it returns
   // OK: no crash, and no damage to one block of CONTROL or two, brings the old ones back. It waits
-  // for three syncs, and appends do not wait for it. While a log has metadata, a Seawall that does
-  // not know them refuses it.
+  // for three syncs, while appends go on. While a log has metadata, a Seawall that does not know
+  // them refuses it.
   //   InvalidArgument  more than kMaxMetadataBytes; nothing is changed
   //   Aborted          latched; when the log is opened again, it has the old or the new ones
   virtual absl::Status SetMetadata(std::string_view metadata) = 0;
