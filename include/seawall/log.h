@@ -73,8 +73,8 @@ class Log {
   // Nothing on disk is changed when it fails with:
   //   InvalidArgument     the options
   //   NotFound            no log here, and !create_if_missing or expected_id; or no parent
-  //   directory FailedPrecondition  another process or another Log has it open: the processes that
-  //   hold its
+  //                       directory
+  //   FailedPrecondition  another process or another Log has it open: the processes that hold its
   //                       lock now are named, if they can be seen; or it is not the log of
   //                       Options::expected_id: both are named
   //   ResourceExhausted   no memory for the buffers: their number and bytes are named
