@@ -123,11 +123,11 @@ ReadSource LogReads::Source(ReadLimit limit, Lsn from) {
       return absl::OutOfRangeError(absl::StrCat(
           "read record ", lsn, ": it was trimmed, the log begins at record ", store_->first_lsn()));
     }
-    // At a rollover the store is ahead of the watermarks: the segment that they name may be
-    // sealed already, and one that was begun after it is not yet to be read.
-    const bool open = !segment->sealed() && segment->generation == point.generation;
-    if (!open && !segment->sealed()) return std::nullopt;
+    // The segment may be of another history than the watermark.
     if (store_->truncations() != truncations_now) return std::nullopt;
+    // At a rollover the store is ahead of the watermarks, and has sealed the segment that they
+    // name.
+    const bool open = segment->generation == point.generation;
     ReadRange range{*segment, open ? point.lsn : segment->last_lsn,
                     open ? point.end : segment->end};
     if (open) marks_->NoteTailRead();

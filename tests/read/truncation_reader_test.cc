@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers beside a truncation that stands still in its middle: the segments are those of the new
-// history, the watermarks still those of the old one.
+// Readers beside a truncation that stands still in its middle: segments and watermarks are those of
+// the new history, and CONTROL does not say so yet.
 #include <functional>
 #include <memory>
 #include <string>
