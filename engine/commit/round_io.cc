@@ -15,7 +15,7 @@ absl::Status RoundIo::Write(Mutex* mutex, GroupBuffer* buffer, const CursorTable
   const Lsn durable = marks_->durable_lsn();
   meter_.WriteBegins(buffer->group().segment->header.generation);
   mutex->Unlock();
-  absl::Status status = writer_.Write(buffer, durable, cursors, sync_follows);
+  absl::Status status = marks_->WithPlace(writer_.Write(buffer, durable, cursors, sync_follows));
   mutex->Lock();
   meter_.WriteEnds(writer_.io_began(), writer_.io_ended(), buffer->record_count(),
                    buffer->end() - buffer->group().head, status);
@@ -27,7 +27,7 @@ absl::Status RoundIo::Write(Mutex* mutex, GroupBuffer* buffer, const CursorTable
 
 absl::Status RoundIo::WriteCursors(Mutex* mutex, const CursorTable& cursors) {
   mutex->Unlock();
-  absl::Status status = writer_.WriteCursors(cursors);
+  absl::Status status = marks_->WithPlace(writer_.WriteCursors(cursors));
   mutex->Lock();
   bytes_written_ = writer_.bytes_written();
   return status;
@@ -42,7 +42,7 @@ absl::Status RoundIo::Sync(Mutex* mutex) {
   const bool tell = watch.Take(Durability::kWritten, marks_->written_lsn(), /*always=*/false);
   mutex->Unlock();
   if (tell) watch.Wake(Durability::kWritten);
-  absl::Status status = writer_.Sync();
+  absl::Status status = marks_->WithPlace(writer_.Sync());
   mutex->Lock();
   meter_.SyncEnds(writer_.io_began(), writer_.io_ended(), status);
   ++syncs_;

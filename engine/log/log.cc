@@ -99,7 +99,9 @@ class LogImpl final : public Log {
     SegmentStoreCallbacks callbacks;
     callbacks.before_cut = [this](Lsn first_cut) { watermark_.AnnounceCut(first_cut); };
     const LogId log_id = recovered.control.log_id;
-    callbacks.on_failure = [this](const absl::Status& status) { commit_.Latch(status); };
+    callbacks.on_failure = [this](const absl::Status& status) {
+      commit_.Latch(marks_.WithPlace(status));
+    };
     absl::Status status = archiver_.Load(recovered);
     if (!status.ok()) {
       lock_.reset();
@@ -270,7 +272,7 @@ class LogImpl final : public Log {
     if (close_status_.ok()) {
       const absl::Status marked = store_.MarkClosed(commit_.digest());
       if (!marked.ok()) {
-        marks_.Fail(marked);
+        marks_.Fail(marks_.WithPlace(marked));
         close_status_ = marks_.failure();
       }
     }

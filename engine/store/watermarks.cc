@@ -50,12 +50,15 @@ bool Watermarks::Advance(const Watermark& written, bool durable, uint64_t cursor
   return entered;
 }
 
+absl::Status Watermarks::WithPlace(absl::Status status) const {
+  if (status.ok() || !place_) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), place_()));
+}
+
 void Watermarks::Fail(const absl::Status& status) {
-  const std::string place = place_ ? place_() : "";  // without the lock, as it looks at the disk
   MutexLock lock(&mutex_);
   if (failed()) return;
-  failure_message_ =
-      absl::StrCat(status.message(), place, "; the log takes no more until it is reopened");
+  failure_message_ = absl::StrCat(status.message(), "; the log takes no more until it is reopened");
   failed_.store(true, std::memory_order_release);
 }
 

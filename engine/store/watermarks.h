@@ -48,8 +48,7 @@ struct Watermark {
 //   6. watch() wakes nobody by itself. Its proof (watermark_watch.h) takes mutex_ for "the lock".
 class Watermarks {
  public:
-  // `place` is called when the log fails: what it returns is added to the message of the sticky
-  // error.
+  // `place` says where the log's directory is, for WithPlace().
   explicit Watermarks(std::function<std::string()> place = nullptr) : place_(std::move(place)) {}
   Watermarks(const Watermarks&) = delete;
   Watermarks& operator=(const Watermarks&) = delete;
@@ -96,6 +95,10 @@ class Watermarks {
   // Sets the sticky error, unless there is one: Aborted, which no refusal is (seawall/error.h),
   // whatever the code of `status`, with its message.
   void Fail(const absl::Status& status);
+  // For who met a failure and is about to report it with Fail(): adds to its message where the
+  // log's directory is, if that was moved. It asks the file system, so no lock of the log may be
+  // held but that which orders writes of CONTROL. OK stays OK.
+  absl::Status WithPlace(absl::Status status) const;
   // The log was closed: the watermarks stay where they are.
   void End();
   // For the writer: whether NoteTailRead() was called since the last time.
