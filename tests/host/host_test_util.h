@@ -3,6 +3,7 @@
 #ifndef SEAWALL_TESTS_HOST_HOST_TEST_UTIL_H_
 #define SEAWALL_TESTS_HOST_HOST_TEST_UTIL_H_
 
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,6 +83,15 @@ class Child {
 
  private:
   pid_t pid_ = -1;
+};
+
+inline constexpr uid_t kNobody = 65534;
+
+// An empty directory with this mode where other users can come to. That of the other tests may lie
+// in one that is closed to them; /tmp is open to all (Filesystem Hierarchy Standard).
+class PublicDir : public TempDir {
+ public:
+  explicit PublicDir(mode_t mode) : TempDir("/tmp") { EXPECT_EQ(chmod(path().c_str(), mode), 0); }
 };
 
 // The payloads of all records of a log that nobody has open.

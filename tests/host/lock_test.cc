@@ -23,8 +23,6 @@
 namespace seawall {
 namespace {
 
-constexpr uid_t kNobody = 65534;
-
 class LockTest : public ::testing::Test {
  protected:
   // Another process tries to open the log: true if it is refused, and `owner` is named.
@@ -91,11 +89,8 @@ TEST_F(LockTest, ASymbolicLinkInItsPlaceIsNotFollowed) {
 
 // A process of another user, which may read the directory and not write there.
 TEST_F(LockTest, WhoMayOnlyReadKeepsNobodyOut) {
-  // Below /tmp, as the test's own directory may lie where nobody else comes.
-  std::string top = "/tmp/seawall_lock_XXXXXX";
-  ASSERT_NE(mkdtemp(top.data()), nullptr);
-  ASSERT_EQ(chmod(top.c_str(), 0755), 0);
-  const std::string path = top + "/log";
+  const PublicDir top(0755);
+  const std::string path = top / "log";
   ASSERT_OK(MustOpen(path, SmallOptions())->Close());
   ASSERT_EQ(chmod(path.c_str(), 0755), 0);
   Signal ready, done;
@@ -115,7 +110,6 @@ TEST_F(LockTest, WhoMayOnlyReadKeepsNobodyOut) {
   const auto log = Log::Open(path, SmallOptions());
   done.Set();
   const int result = reader.Status();
-  std::filesystem::remove_all(top);
   if (result == 1) GTEST_SKIP() << "takes root, to be somebody else";
   EXPECT_EQ(result, 0);
   EXPECT_OK(log);

@@ -26,8 +26,8 @@ namespace seawall {
 // An empty directory, removed with all that is in it.
 class TempDir {
  public:
-  TempDir() {
-    path_ = ::testing::TempDir() + "/seawall_XXXXXX";
+  explicit TempDir(const std::string& parent = ::testing::TempDir()) {
+    path_ = parent + "/seawall_XXXXXX";
     if (mkdtemp(path_.data()) == nullptr) std::abort();
   }
   ~TempDir() {
