@@ -24,9 +24,6 @@ absl::Status SyncName(FileSystem* fs, const std::string& directory) {
   if (error == 0) return absl::OkStatus();
   absl::Status status = ErrnoStatus(error, "fsync directory", parent);
   if (!CannotBeSynced(error)) return status;
-  FileInfo outer, inner;
-  if (fs->Stat(parent, &outer) != 0 || fs->Stat(directory, &inner) != 0) return status;
-  if (outer.device != inner.device) return absl::OkStatus();
   std::unique_ptr<Directory> handle;
   if (fs->OpenDirectory(directory, &handle) != 0) return status;
   error = handle->SyncFileSystem();

@@ -16,8 +16,8 @@ namespace seawall {
 //
 // A directory that was prepared for the log is often in a parent that its owner may not read, or
 // that cannot be synced (a root file system of a container, a file system in user space). Then all
-// of the directory's own file system is synced, its name included (syncfs(2)); the root of a
-// mounted file system has no name to lose.
+// of the directory's own file system is synced (syncfs(2)). That has its name, too, but where it is
+// the root of a mounted file system, which has no name to lose.
 absl::StatusOr<bool> MakePlace(FileSystem* fs, const std::string& directory);
 
 // mkfs makes this directory in the root of a file system. It is in nobody's way.

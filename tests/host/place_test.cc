@@ -37,13 +37,7 @@ class UnsyncableParent : public ForwardingFileSystem {
     *directory = std::make_unique<NotedDirectory>(this, path);
     return 0;
   }
-  int Stat(const std::string& path, FileInfo* info) override {
-    const int error = ForwardingFileSystem::Stat(path, info);
-    if (path == parent_) info->device += parent_device;
-    return error;
-  }
 
-  uint64_t parent_device = 0;  // above that of what is in it
   int sync_error = 0;
   std::vector<std::string> synced;
 
@@ -119,14 +113,6 @@ TEST_F(PlaceTest, ANameThatMayBeLostIsAnError) {
                       {path_, "syncfs"}));
     EXPECT_EQ(std::filesystem::exists(path_), prepared);
   }
-}
-
-TEST_F(PlaceTest, TheRootOfAFileSystemHasNoNameToLose) {
-  UnsyncableParent fs(dir_.path(), EINVAL);
-  fs.parent_device = 1;
-  std::filesystem::create_directory(path_);
-  ASSERT_OK(MustOpen(path_, SmallOptions(&fs))->Close());
-  EXPECT_TRUE(fs.synced.empty());
 }
 
 TEST_F(PlaceTest, LostAndFoundIsInNobodysWay) {
