@@ -37,12 +37,9 @@ constexpr int kMostLooks = 8;
 class FollowedLog {
  public:
   FollowedLog(FileSystem* fs, const std::string& directory)
-      : files_(fs, directory),
-        fs_(&files_),
-        directory_(directory),
-        path_(JoinPath(directory, kWatermarkName)) {}
+      : files_(fs, directory), directory_(directory), path_(JoinPath(directory, kWatermarkName)) {}
 
-  FileSystem* fs() const { return fs_; }
+  FileSystem* fs() { return &files_; }
 
   // Reads the directory once; from then on only what the watermark names.
   absl::Status Open(Lsn* from, const std::optional<LogId>& expected_id);
@@ -65,15 +62,14 @@ class FollowedLog {
   absl::Status ResolveDoubt();
   // The writer is further than its watermark says, and what that names may be gone: a truncation or
   // a recovery took its place. The next watermark, perhaps from the next writer, will say so.
-  bool IsStale(const WatermarkBlock& block) const;
-  bool IsTrimmed(uint64_t generation) const;
+  bool IsStale(const WatermarkBlock& block);
+  bool IsTrimmed(uint64_t generation);
   // OutOfRange with the first record, if segments before that of `generation` were trimmed; the
   // error if the log is gone; else OK.
   absl::Status CheckNotTrimmed(uint64_t generation, Lsn lsn);
   absl::Status IsGone() const;
 
   AnchoredFileSystem files_;
-  FileSystem* const fs_;  // files_
   const std::string directory_;
   const std::string path_;  // of WATERMARK
   LogId log_id_ = {};
@@ -92,7 +88,7 @@ absl::Status FollowedLog::Open(Lsn* from, const std::optional<LogId>& expected_i
   // Before the directory: a truncation between the two is noticed then.
   absl::StatusOr<std::optional<WatermarkBlock>> block = ReadBlock();
   if (!block.ok()) return block.status();
-  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(fs_, directory_, /*carry_small_tail=*/false);
+  absl::StatusOr<RecoveryPlan> plan = PlanReadOnly(&files_, directory_, /*carry_small_tail=*/false);
   if (!plan.ok()) return plan.status();
   log_id_ = plan->control.log_id;
   metadata_ = plan->control.metadata;
@@ -118,10 +114,10 @@ absl::StatusOr<std::optional<WatermarkBlock>> FollowedLog::ReadBlock() {
                      files_.PlaceNote(), "; open the reader again"));
   }
   // By its name each time: it may be another file now.
-  absl::StatusOr<std::unique_ptr<File>> opened = OpenFile(fs_, path_, OpenOptions());
+  absl::StatusOr<std::unique_ptr<File>> opened = OpenFile(&files_, path_, OpenOptions());
   if (absl::IsNotFound(opened.status())) {
     FileInfo info;
-    const int error = fs_->Stat(JoinPath(directory_, kControlName), &info);
+    const int error = files_.Stat(JoinPath(directory_, kControlName), &info);
     if (error == ENOENT || error == ENOTDIR) return IsGone();
     return std::nullopt;  // no writer was here that makes one
   }
@@ -166,7 +162,7 @@ absl::Status FollowedLog::ResolveDoubt() {
   const SegmentRef* doubted = segments_->Doubted();
   if (doubted == nullptr) return segments_->ResolveDoubt(std::nullopt);
   absl::StatusOr<SegmentFile> file =
-      ReadSegmentFile(fs_, directory_, doubted->generation, &log_id_);
+      ReadSegmentFile(&files_, directory_, doubted->generation, &log_id_);
   if (absl::IsResourceExhausted(file.status())) return file.status();
   const bool begun = file.ok() && file->kind == FileKind::kBegun;
   return segments_->ResolveDoubt(begun ? std::optional<uint64_t>(file->header.salt) : std::nullopt);
@@ -177,7 +173,7 @@ absl::StatusOr<std::vector<SegmentFile>> FollowedLog::ReadSuccessors(const Water
   std::vector<SegmentFile> successors;
   uint64_t generation = block.generation;
   while (generation > segments_->tail_generation()) {
-    absl::StatusOr<SegmentFile> file = ReadSegmentFile(fs_, directory_, generation, &log_id_);
+    absl::StatusOr<SegmentFile> file = ReadSegmentFile(&files_, directory_, generation, &log_id_);
     if (!file.ok() || file->kind != FileKind::kBegun) {
       if (!successors.empty() && IsTrimmed(generation)) break;
       if (!file.ok()) return file.status();
@@ -224,7 +220,7 @@ absl::StatusOr<std::optional<ReadRange>> FollowedLog::Locate(Lsn lsn) {
   if (again && segment->generation == asked_generation_) {
     // Its file is gone, or the reader asked twice for nothing.
     FileInfo info;
-    if (fs_->Stat(segment->path, &info) == ENOENT) {
+    if (files_.Stat(segment->path, &info) == ENOENT) {
       absl::Status status = CheckNotTrimmed(segment->generation, lsn);
       if (!status.ok()) return status;
       return std::nullopt;  // a new writer, or a truncation, took its place, and will publish that
@@ -235,23 +231,23 @@ absl::StatusOr<std::optional<ReadRange>> FollowedLog::Locate(Lsn lsn) {
   return segments_->Serve(*segment);
 }
 
-bool FollowedLog::IsStale(const WatermarkBlock& block) const {
-  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_);
+bool FollowedLog::IsStale(const WatermarkBlock& block) {
+  absl::StatusOr<ControlBlock> control = ReadControl(&files_, directory_);
   return control.ok() && block.generation < control->tail_generation;
 }
 
-bool FollowedLog::IsTrimmed(uint64_t generation) const {
-  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_);
+bool FollowedLog::IsTrimmed(uint64_t generation) {
+  absl::StatusOr<ControlBlock> control = ReadControl(&files_, directory_);
   return control.ok() && generation < control->first_generation;
 }
 
 absl::Status FollowedLog::CheckNotTrimmed(uint64_t generation, Lsn lsn) {
-  absl::StatusOr<ControlBlock> control = ReadControl(fs_, directory_);
+  absl::StatusOr<ControlBlock> control = ReadControl(&files_, directory_);
   if (absl::IsNotFound(control.status())) return IsGone();
   if (!control.ok()) return control.status();
   if (generation >= control->first_generation) return absl::OkStatus();
   absl::StatusOr<SegmentFile> first =
-      ReadSegmentFile(fs_, directory_, control->first_generation, &log_id_);
+      ReadSegmentFile(&files_, directory_, control->first_generation, &log_id_);
   return absl::OutOfRangeError(absl::StrCat(
       "follow from record ", lsn, ": it was trimmed, the log begins at record ",
       first.ok() && first->kind == FileKind::kBegun ? absl::StrCat(first->header.base_lsn)

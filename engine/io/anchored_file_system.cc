@@ -36,6 +36,8 @@ AnchoredFileSystem::AnchoredFileSystem(FileSystem* base, const std::string& dire
   do {
     error_ = base_->OpenDirectory(directory, &handle_);
   } while (error_ == EINTR);
+  if (error_ == 0) error_ = handle_->Stat(".", &opened_);
+  if (error_ != 0) handle_.reset();
 }
 
 std::optional<std::string> AnchoredFileSystem::NameOf(const std::string& path) const {
@@ -49,10 +51,10 @@ std::optional<std::string> AnchoredFileSystem::NameOf(const std::string& path) c
 
 AnchoredFileSystem::Place AnchoredFileSystem::FindPlace() const {
   if (handle_ == nullptr) return Place::kHere;
-  FileInfo there, here;
-  if (handle_->Stat(".", &here) != 0) return Place::kElsewhere;
+  FileInfo there;
   if (base_->Stat(opened_path_, &there) != 0) return Place::kElsewhere;
-  return there.device == here.device && there.inode == here.inode ? Place::kHere : Place::kReplaced;
+  const bool same = there.device == opened_.device && there.inode == opened_.inode;
+  return same ? Place::kHere : Place::kReplaced;
 }
 
 bool AnchoredFileSystem::IsReplaced() const { return FindPlace() == Place::kReplaced; }

@@ -68,6 +68,7 @@ class AnchoredFileSystem final : public FileSystem {
   // Means the same after a chdir(2). Simulated file systems have no working directory.
   const std::string opened_path_;
   std::unique_ptr<Directory> handle_;
+  FileInfo opened_;  // of the directory
   int error_;
 };
 
