@@ -18,7 +18,7 @@ CommitRounds::CommitRounds(const Options& options, std::vector<GroupBuffer> buff
 
 absl::Status CommitRounds::StatusLocked() const {
   if (marks_->failed()) return marks_->failure();
-  return closed ? absl::FailedPreconditionError("the log is closed") : absl::OkStatus();
+  return closed ? Closed() : absl::OkStatus();
 }
 
 inline bool CommitRounds::Satisfied(const Waiter& waiter) const {

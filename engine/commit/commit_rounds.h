@@ -57,7 +57,8 @@ class CommitRounds {
   Clock::time_point flush_at ABSL_GUARDED_BY(mutex) = Clock::time_point::max();
   bool closed ABSL_GUARDED_BY(mutex) = false;
 
-  // OK, the sticky error, or FailedPrecondition when `closed`.
+  static absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"); }
+  // OK, the sticky error, or Closed().
   absl::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   // Makes an error the sticky one, unless there is one. The waiters are told at HandOff().
   void Fail(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);

@@ -24,8 +24,8 @@ absl::StatusOr<LsnRange> GroupCommit::Append(absl::Span<const std::string_view> 
       const Room room =
           truncating_ ? Room::kNoBuffer : rounds_.ring.Reserve(bytes, count, &reserved);
       // A buffer that was full is the leader's to write, or the flusher's.
-      if (std::exchange(reserved.closed_buffer, false) && !rounds_.leading)
-        rounds_.flusher_work.NotifyOne();
+      const bool full = std::exchange(reserved.closed_buffer, false);
+      if (full && !rounds_.leading) rounds_.flusher_work.NotifyOne();
       if (room == Room::kReserved) break;
       timer.Waits();
       status = MakeRoom(room, bytes, reserved.file_end);

@@ -12,8 +12,6 @@ absl::Status CutOff(Lsn lsn) {
   return absl::OutOfRangeError(absl::StrCat("wait for record ", lsn, ": a truncation cut it off"));
 }
 
-absl::Status Closed() { return absl::FailedPreconditionError("the log is closed"); }
-
 }  // namespace
 
 GroupCommit::GroupCommit(const Options& options, std::vector<GroupBuffer> buffers,
@@ -88,7 +86,7 @@ absl::Status GroupCommit::Notify(Lsn lsn, Callback callback) {
     return absl::OutOfRangeError(
         absl::StrCat("notify of record ", lsn, ": the last one appended is ", appended));
   }
-  if (rounds_.closed) return Closed();
+  if (rounds_.closed) return CommitRounds::Closed();
   rounds_.callbacks.Add(lsn, std::move(callback));
   rounds_.flusher_work.NotifyOne();
   return absl::OkStatus();
