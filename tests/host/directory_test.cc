@@ -2,13 +2,10 @@
 // A log whose directory is moved, exchanged, removed, or named by a path that means another one by
 // now. (FINDINGS H3.)
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,7 +18,6 @@
 #include "seawall/reader.h"
 #include "seawall/verify.h"
 #include "tests/host/host_test_util.h"
-#include "tests/support/event.h"
 #include "tests/support/small_log.h"
 #include "tests/support/test_util.h"
 
@@ -130,11 +126,10 @@ TEST_F(DirectoryTest, ARelativePathMeansTheSameAfterAChangeOfDirectory) {
 
 TEST_F(DirectoryTest, AnArchiveHookIsToldWhereTheSegmentIsNow) {
   std::vector<std::string> paths;
-  Event closed_hook;
   Options options = SmallOptions();
   options.archive = [&](const SealedSegment& segment) {
     paths.push_back(segment.path);
-    // The hook is called by one thread at a time, and this test reads what it wrote after Close().
+    // Called by one thread, and read after Close(), which waits for it.
     return fs::exists(segment.path) ? absl::OkStatus() : absl::NotFoundError(segment.path);
   };
   auto log = MustOpen(path_, options);

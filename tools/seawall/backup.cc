@@ -31,9 +31,10 @@ DEST is not there yet, or empty; its parent is there. DIR is only read, no lock 
 writer is not disturbed. Sealed segments share their blocks with DIR's where the file system can do
 that (XFS, btrfs), and are copied elsewhere; the last one is written anew, up to LSN.
 
-The copy is a log of its own, with DIR's id and metadata, cleanly closed: all of it is synced, and read back and verified, every
-checksum, before it becomes a log, by the rename of CONTROL. If backup is ended before that, by
-whatever, DEST is no log. An atomic batch that goes on behind LSN is cut there.
+The copy is a log of its own, with DIR's id and metadata, cleanly closed: all of it is synced, and
+read back and verified, every checksum, before it becomes a log, by the rename of CONTROL. If backup
+is ended before that, by whatever, DEST is no log. An atomic batch that goes on behind LSN is cut
+there.
 
 Segments that the writer trims are not held back for backup. It begins again, up to five times, when
 it is overtaken, and fails (status 2) if LSN was trimmed. Records of a live log that were written and

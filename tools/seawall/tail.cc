@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<Reader>> FollowLast(const std::string& directory,
   for (uint64_t back = std::min(n, last + 1 - first);;
        back = std::min(2 * back + 1, last + 1 - first)) {
     absl::StatusOr<std::unique_ptr<Reader>> reader =
-        Reader::Follow(directory, last + 1 - back, nullptr, id);
+        Reader::Follow(directory, last + 1 - back, /*file_system=*/nullptr, id);
     if (!absl::IsOutOfRange(reader.status()) || back == last + 1 - first) return reader;
   }
 }
@@ -104,8 +104,8 @@ absl::StatusOr<std::unique_ptr<Reader>> OpenReader(const std::string& directory,
                                                    const std::optional<LogId>& id) {
   const Lsn from = absl::GetFlag(FLAGS_from);
   if (from != 0) {
-    return follow ? Reader::Follow(directory, from, nullptr, id)
-                  : Reader::OpenReadOnly(directory, from, nullptr, id);
+    return follow ? Reader::Follow(directory, from, /*file_system=*/nullptr, id)
+                  : Reader::OpenReadOnly(directory, from, /*file_system=*/nullptr, id);
   }
   absl::StatusOr<LogView> view = LoadLogView(directory);
   if (!view.ok()) return view.status();
@@ -114,8 +114,8 @@ absl::StatusOr<std::unique_ptr<Reader>> OpenReader(const std::string& directory,
   const uint64_t n = absl::GetFlag(FLAGS_n);
   if (follow) return FollowLast(directory, report.first_lsn, report.last_lsn, n, id);
   return Reader::OpenReadOnly(
-      directory, report.last_lsn + 1 - std::min(n, report.last_lsn + 1 - report.first_lsn), nullptr,
-      id);
+      directory, report.last_lsn + 1 - std::min(n, report.last_lsn + 1 - report.first_lsn),
+      /*file_system=*/nullptr, id);
 }
 
 // Cancels the reader when a signal comes, or nobody reads the output any more. Lives on behind
