@@ -2,6 +2,7 @@
 // A log whose directory is moved, exchanged, removed, or named by a path that means another one by
 // now. (FINDINGS H3.)
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -91,6 +92,21 @@ TEST_F(DirectoryTest, TwoLogsThatAreExchangedStayThemselves) {
   ASSERT_OK(b->Close());
   ExpectLog(moved_, "a", 20);
   ExpectLog(path_, "b", 20);
+}
+
+TEST_F(DirectoryTest, ALogThatIsMountedOverGoesOnBelow) {
+  auto log = MustOpen(path_, SmallOptions());
+  Append(log.get(), 2, "a");
+  if (mount("none", path_.c_str(), "tmpfs", 0, "size=1m") != 0) {
+    GTEST_SKIP() << "takes root, to mount a file system";
+  }
+  Append(log.get(), 20, "a");
+  const absl::Status closed = log->Close();
+  const bool empty = fs::is_empty(path_);
+  ASSERT_EQ(umount(path_.c_str()), 0);
+  EXPECT_OK(closed);
+  EXPECT_TRUE(empty);
+  ExpectLog(path_, "a", 22);
 }
 
 // A child changes its directory: threads of this test have theirs in common.
